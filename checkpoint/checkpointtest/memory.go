@@ -1,0 +1,102 @@
+package checkpointtest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/schema"
+)
+
+// Memory is a Store without a server, for tests of those who commit. It can
+// fail before a commit and, as real servers do, after one.
+type Memory struct {
+	// Before is called before a commit is stored; its error refuses it.
+	Before func(folder int, events []schema.Event) error
+	// After is called once a commit is stored; its error is what the caller
+	// sees although events and mark are in.
+	After func(folder int, events []schema.Event) error
+
+	mu       sync.Mutex
+	revision uint64
+	marks    map[int]stored
+	events   map[int][]schema.Event
+	commits  int
+}
+
+// stored is a mark as bytes, so that nobody shares its ids.
+type stored struct {
+	text     []byte
+	revision uint64
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory {
+	return &Memory{marks: make(map[int]stored), events: make(map[int][]schema.Event)}
+}
+
+// Mark implements Store.
+func (m *Memory) Mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mark(folder)
+}
+
+func (m *Memory) mark(folder int) (checkpoint.Mark, error) {
+	s, ok := m.marks[folder]
+	if !ok {
+		return checkpoint.Mark{Folder: folder}, nil
+	}
+	mark, err := checkpoint.Decode(s.text)
+	mark.Revision = s.revision
+	return mark, err
+}
+
+// Commit implements Store.
+func (m *Memory) Commit(ctx context.Context, folder int, events []schema.Event, prev, next checkpoint.Mark) (checkpoint.Mark, error) {
+	if err := ctx.Err(); err != nil {
+		return checkpoint.Mark{}, err
+	}
+	if m.Before != nil {
+		if err := m.Before(folder, events); err != nil {
+			return checkpoint.Mark{}, err
+		}
+	}
+	next, err := m.store(folder, events, prev, next)
+	if err != nil || m.After == nil {
+		return next, err
+	}
+	return next, m.After(folder, events)
+}
+
+func (m *Memory) store(folder int, events []schema.Event, prev, next checkpoint.Mark) (checkpoint.Mark, error) {
+	text, err := next.Encode()
+	if err != nil {
+		return checkpoint.Mark{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.marks[folder].revision != prev.Revision {
+		return checkpoint.Mark{}, checkpoint.ErrConflict
+	}
+	m.events[folder] = append(m.events[folder], events...)
+	m.revision += uint64(len(events)) + 1
+	m.marks[folder] = stored{text: text, revision: m.revision}
+	m.commits++
+	return m.mark(folder)
+}
+
+// Events returns the folder's events in the order they were stored.
+func (m *Memory) Events(folder int) []schema.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.events[folder])
+}
+
+// Commits returns how many commits were stored.
+func (m *Memory) Commits() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.commits
+}

@@ -1,0 +1,142 @@
+package checkpoint
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Version is the version of the encoding this program writes. A mark with a
+// higher major number is refused; a higher minor number only adds fields,
+// which are kept.
+const Version = "1.0"
+
+// ErrNewerVersion is returned for a mark written by a program whose encoding
+// this one does not understand. Going on would lose or repeat rows.
+var ErrNewerVersion = errors.New("the mark was written by a newer version of docspace-nats; run that version or newer")
+
+// wire is the mark as stored. Field order is the order in the text.
+type wire struct {
+	Version     string         `json:"version"`
+	Folder      int            `json:"folder"`
+	State       State          `json:"state,omitzero"`
+	Reason      string         `json:"reason,omitzero"`
+	Anchor      time.Time      `json:"anchor,omitzero"`
+	Accounted   int            `json:"accounted"`
+	Newest      int64          `json:"newest,omitzero"` // for readers; Recent is what counts
+	Recent      string         `json:"recent,omitzero"`
+	NewestEvent time.Time      `json:"newest_event,omitzero"`
+	Since       time.Time      `json:"since,omitzero"`
+	LastPoll    time.Time      `json:"last_poll,omitzero"`
+	Writer      string         `json:"writer,omitzero"`
+	Extra       jsontext.Value `json:",embed"`
+}
+
+// Encode returns the stored form of the mark: one JSON object, the same bytes
+// for the same mark.
+func (m Mark) Encode() ([]byte, error) {
+	b, err := json.Marshal(wire{
+		Version:     Version,
+		Folder:      m.Folder,
+		State:       m.State,
+		Reason:      m.Reason,
+		Anchor:      m.Anchor.UTC(),
+		Accounted:   m.Accounted,
+		Newest:      m.Newest(),
+		Recent:      packIDs(m.Recent),
+		NewestEvent: m.NewestEvent.UTC(),
+		Since:       m.Since.UTC(),
+		LastPoll:    m.LastPoll.UTC(),
+		Writer:      m.Writer,
+		Extra:       m.extra,
+	}, json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("encode mark of folder %d: %w", m.Folder, err)
+	}
+	return b, nil
+}
+
+// Decode reads the stored form of a mark. Fields it does not know are kept and
+// written again by Encode.
+func Decode(b []byte) (Mark, error) {
+	var w wire
+	if err := json.Unmarshal(b, &w); err != nil {
+		return Mark{}, fmt.Errorf("decode mark: %w", err)
+	}
+	if err := checkVersion(w.Version); err != nil {
+		return Mark{}, err
+	}
+	recent, err := unpackIDs(w.Recent)
+	if err != nil {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
+	}
+	if w.Folder <= 0 || w.Accounted < 0 {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: folder and accounted must not be negative, accounted is %d", w.Folder, w.Accounted)
+	}
+	return Mark{
+		Folder:      w.Folder,
+		State:       w.State,
+		Reason:      w.Reason,
+		Anchor:      w.Anchor,
+		Accounted:   w.Accounted,
+		Recent:      recent,
+		NewestEvent: w.NewestEvent,
+		Since:       w.Since,
+		LastPoll:    w.LastPoll,
+		Writer:      w.Writer,
+		extra:       w.Extra,
+	}, nil
+}
+
+func checkVersion(v string) error {
+	text, _, _ := strings.Cut(v, ".")
+	major, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("decode mark: version %q is not a number", v)
+	}
+	if major != 1 {
+		return fmt.Errorf("mark of version %s: %w", v, ErrNewerVersion)
+	}
+	return nil
+}
+
+// packIDs writes ascending ids as their differences, about one byte each.
+func packIDs(ids []int64) string {
+	var b []byte
+	var prev int64
+	for _, id := range ids {
+		b = binary.AppendUvarint(b, uint64(id-prev))
+		prev = id
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// unpackIDs reads what packIDs wrote and keeps the newest MaxRecent.
+func unpackIDs(text string) ([]int64, error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("recent ids: %w", err)
+	}
+	var ids []int64
+	var prev int64
+	for len(b) > 0 {
+		step, n := binary.Uvarint(b)
+		next := prev + int64(step)
+		if n <= 0 || next <= prev {
+			return nil, errors.New("recent ids: not an ascending list")
+		}
+		ids, prev, b = append(ids, next), next, b[n:]
+	}
+	if len(ids) > MaxRecent {
+		ids = slices.Clone(ids[len(ids)-MaxRecent:])
+	}
+	return ids, nil
+}

@@ -1,0 +1,140 @@
+// Package checkpoint holds the mark: how far one folder has been published.
+//
+// A mark is written only together with the events it accounts for, so reading
+// it back after any crash tells exactly what is in the stream. The package
+// knows how a mark looks and how it moves; where it is kept, and how it gets
+// there atomically, is the publisher's business.
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrConflict is returned by a commit whose previous mark is no longer the
+// folder's mark: somebody else is publishing the folder. The caller drops what
+// it read and starts again from the current mark.
+var ErrConflict = errors.New("another writer moved the mark")
+
+// MaxRecent is how many row ids a mark remembers at most. A row that becomes
+// visible late is recognised as long as fewer rows than this were committed
+// above it.
+const MaxRecent = 1024
+
+// A State is what the connector can say about a folder.
+type State string
+
+// The states of a folder. A folder whose mark says nothing is Watching.
+const (
+	Watching     State = "watching"     // caught up at the last commit, or nearly so
+	Backfilling  State = "backfilling"  // history is still being read
+	Blind        State = "blind"        // the portal refuses to show the folder
+	Rewound      State = "rewound"      // the portal lost rows that were published: restored, or re-created
+	Unreconciled State = "unreconciled" // the portal counts rows it does not show
+)
+
+// States returns every state, in the order of the list above.
+func States() []State {
+	return []State{Watching, Backfilling, Blind, Rewound, Unreconciled}
+}
+
+// A Mark tells how far one folder has been published. Marks are values: every
+// method that moves one returns a new one.
+type Mark struct {
+	Folder int
+	State  State
+	Reason string // why the folder is in a state other than Watching or Backfilling
+
+	// Anchor bounds the rows that count: those dated before it were never
+	// asked for. Zero means from the beginning.
+	Anchor time.Time
+	// Accounted is the number of rows from the bottom of the log, or from the
+	// anchor, that are in the stream or were reported as a gap.
+	Accounted int
+	// Recent holds the newest committed row ids, ascending, at most MaxRecent.
+	Recent []int64
+
+	NewestEvent time.Time // latest date among the committed rows
+	Since       time.Time // when the folder got its first mark
+	LastPoll    time.Time // poll that led to this mark; idle polls write none
+	Writer      string    // process that wrote it
+
+	// Revision says which stored mark this is: the stream sequence of its
+	// message, 0 when none is stored. It is the fence of the next commit and
+	// not part of the encoding.
+	Revision uint64
+
+	// extra keeps what a newer minor version wrote, so that rewriting a mark
+	// does not destroy it.
+	extra jsontext.Value
+}
+
+// Newest returns the highest committed row id, 0 when there is none.
+func (m Mark) Newest() int64 {
+	if len(m.Recent) == 0 {
+		return 0
+	}
+	return m.Recent[len(m.Recent)-1]
+}
+
+// Known reports whether the row is committed, as far as the mark remembers:
+// every id below the oldest remembered one counts as committed once rows were
+// forgotten.
+func (m Mark) Known(id int64) bool {
+	if _, found := slices.BinarySearch(m.Recent, id); found {
+		return true
+	}
+	return id < m.Horizon()
+}
+
+// Horizon returns the id below which the mark cannot tell rows apart; 0 while
+// it still remembers every row it accounts for.
+func (m Mark) Horizon() int64 {
+	if m.Accounted <= len(m.Recent) || len(m.Recent) == 0 {
+		return 0
+	}
+	return m.Recent[0]
+}
+
+// Remember returns the mark with the ids added to Recent. It does not touch
+// Accounted: a row can be accounted for without having an id worth keeping.
+func (m Mark) Remember(ids ...int64) Mark {
+	recent := make([]int64, 0, len(m.Recent)+len(ids))
+	recent = append(append(recent, m.Recent...), ids...)
+	slices.Sort(recent)
+	recent = slices.Compact(recent)
+	if len(recent) > MaxRecent {
+		recent = slices.Clone(recent[len(recent)-MaxRecent:])
+	}
+	m.Recent = recent
+	return m
+}
+
+// String tells an operator where the folder stands, in one line.
+func (m Mark) String() string {
+	s := fmt.Sprintf("folder %d: %s, %d rows accounted for", m.Folder, m.state(), m.Accounted)
+	if !m.Anchor.IsZero() {
+		s += " since " + m.Anchor.UTC().Format(time.RFC3339)
+	}
+	if newest := m.Newest(); newest != 0 {
+		s += fmt.Sprintf(", newest row %d", newest)
+	}
+	if !m.NewestEvent.IsZero() {
+		s += ", newest event " + m.NewestEvent.UTC().Format(time.RFC3339)
+	}
+	if m.Reason != "" {
+		s += " (" + m.Reason + ")"
+	}
+	return s
+}
+
+func (m Mark) state() State {
+	if m.State == "" {
+		return Watching
+	}
+	return m.State
+}

@@ -1,0 +1,139 @@
+package checkpoint
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+var sample = Mark{
+	Folder:      1204,
+	State:       Unreconciled,
+	Reason:      "the portal counts 3 rows it does not show",
+	Anchor:      time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+	Accounted:   70_000,
+	Recent:      []int64{90_411, 90_412, 90_500, 2_000_000_000_000},
+	NewestEvent: time.Date(2026, 3, 2, 12, 4, 5, 0, time.UTC),
+	Since:       time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
+	LastPoll:    time.Date(2026, 3, 2, 12, 4, 9, 0, time.UTC),
+	Writer:      "host-1/4711",
+}
+
+var sameMark = cmp.Options{cmpopts.IgnoreUnexported(Mark{}), cmpopts.EquateEmpty()}
+
+func TestTheEncodingIsStableAndReadable(t *testing.T) {
+	t.Parallel()
+	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
+		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo",` +
+		`"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711"}`
+	got, err := sample.Encode()
+	if err != nil || string(got) != want {
+		t.Fatalf("Encode() = %v\n%s\nwant\n%s", err, got, want)
+	}
+	back, err := Decode([]byte(want))
+	if diff := cmp.Diff(sample, back, sameMark); err != nil || diff != "" {
+		t.Fatalf("Decode: %v\n%s", err, diff)
+	}
+}
+
+func TestAnyMarkSurvivesEncoding(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		ids := rapid.SliceOfDistinct(rapid.Int64Range(1, 1<<62), rapid.ID[int64]).Draw(t, "ids")
+		m := Mark{Folder: rapid.IntRange(1, 1<<31-1).Draw(t, "folder"), Accounted: len(ids)}.Remember(ids...)
+		b, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(b)
+		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
+			t.Fatalf("%v\n%s", err, diff)
+		}
+	})
+}
+
+func TestAMarkOfANewerMajorVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := Decode([]byte(`{"version":"2.0","folder":1,"accounted":0}`))
+	if !errors.Is(err, ErrNewerVersion) {
+		t.Fatalf("Decode = %v, want ErrNewerVersion", err)
+	}
+}
+
+func TestFieldsOfANewerMinorVersionAreKept(t *testing.T) {
+	t.Parallel()
+	m, err := Decode([]byte(`{"version":"1.7","folder":1,"accounted":5,"sampling":{"every":3}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Accounted = 6
+	b, err := m.Encode()
+	if err != nil || !strings.Contains(string(b), `"sampling":{"every":3}`) || !strings.Contains(string(b), `"accounted":6`) {
+		t.Fatalf("Encode = %s, %v", b, err)
+	}
+}
+
+func TestDamagedMarksAreRefusedNotGuessed(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		``, `null`, `{}`, `[]`, `{"version":"one","folder":1}`,
+		`{"version":"1.0","folder":0}`, `{"version":"1.0","folder":1,"accounted":-1}`,
+		`{"version":"1.0","folder":1,"recent":"%%%"}`, `{"version":"1.0","folder":1,"recent":"AAAA"}`, `{"version":"1.0","folder":1,"recent":"_w"}`,
+	} {
+		if m, err := Decode([]byte(text)); err == nil {
+			t.Errorf("Decode(%s) = %+v, want an error", text, m)
+		}
+	}
+}
+
+func TestRememberKeepsTheNewestIDsSorted(t *testing.T) {
+	t.Parallel()
+	ids := make([]int64, MaxRecent)
+	for i := range ids {
+		ids[i] = int64(i+1) * 2
+	}
+	m := Mark{Folder: 1, Accounted: MaxRecent + 2}.Remember(ids...).Remember(101, 5000)
+	if len(m.Recent) != MaxRecent || !slices.IsSorted(m.Recent) {
+		t.Fatalf("%d ids, sorted %t", len(m.Recent), slices.IsSorted(m.Recent))
+	}
+	if m.Newest() != 5000 || !m.Known(101) || m.Known(103) {
+		t.Fatalf("newest %d, 101 known %t, 103 known %t", m.Newest(), m.Known(101), m.Known(103))
+	}
+	if !m.Known(3) {
+		t.Fatal("an id below the horizon must count as committed")
+	}
+}
+
+func TestAShortLogHasNoHorizon(t *testing.T) {
+	t.Parallel()
+	m := Mark{Folder: 1, Accounted: 2}.Remember(10, 12)
+	if m.Known(9) || m.Known(11) || !m.Known(10) {
+		t.Fatal("with every row remembered, only those are known")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	b, _ := sample.Encode()
+	f.Add(b)
+	f.Add([]byte(`{"version":"1.9","folder":7,"accounted":3,"recent":"AQEB","later":[1,{"a":null}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := Decode(b)
+		if err != nil {
+			return
+		}
+		again, err := m.Encode()
+		if err != nil {
+			t.Fatalf("a decoded mark must encode: %v", err)
+		}
+		back, err := Decode(again)
+		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
+			t.Fatalf("%v\n%s", err, diff)
+		}
+	})
+}
