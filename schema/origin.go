@@ -1,0 +1,106 @@
+package schema
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An Origin is the folder events come from: what all its events share.
+type Origin struct {
+	Portal     string // host, "docs.example.com"
+	SourceBase string // address of the portal, "https://docs.example.com"
+	Folder     int
+	Kind       string // "room" or "folder"; "" unknown
+	Title      string // "" unknown
+	DataSchema string // address of the JSON Schema, see SchemaURL; "" leaves it out
+}
+
+// Event returns the event every event of the folder starts as: complete but
+// for its ID, Subject, Sequence and what the action is about. When is the time
+// of the action; when it is zero, recorded takes its place and the event says
+// so. The times are kept in UTC, recorded to the millisecond.
+func (o Origin) Event(action Action, known bool, mode string, when, recorded time.Time) Event {
+	folder := strconv.Itoa(o.Folder)
+	recorded = stamp(recorded).Truncate(time.Millisecond)
+	when = stamp(when)
+	unknown := when.IsZero()
+	if unknown {
+		when = recorded
+	}
+	return Event{
+		SpecVersion:     specVersion,
+		Source:          strings.TrimSuffix(o.SourceBase, "/") + "/api/2.0/files/folder/" + folder,
+		Type:            action.Type(),
+		Time:            when,
+		DataContentType: dataContentType,
+		DataSchema:      o.DataSchema,
+		PartitionKey:    folder,
+		RecordedTime:    recorded,
+		IngestMode:      mode,
+		Data: Data{
+			SchemaVersion: Version,
+			Portal:        o.Portal,
+			Feed:          Feed{FolderID: folder, Kind: o.Kind, Title: Text(o.Title)},
+			Action: ActionRef{
+				Code: action.Code, Key: action.Key,
+				Category: action.Category, Name: action.Name, Known: known,
+			},
+			Outcome:     action.Outcome,
+			Severity:    action.Severity,
+			TimeUnknown: unknown,
+			ECS:         action.ECS,
+			OCSF:        action.OCSF,
+		},
+	}
+}
+
+// What the connector says about its own work: the name of the action, the last
+// token of the subject.
+const (
+	Gap          = "gap"          // rows could not be read and never will; FirstIndex and Rows say which
+	Blind        = "blind"        // the folder cannot be read any more
+	Seeing       = "seeing"       // a blind folder can be read again
+	Rewound      = "rewound"      // the newest published rows are gone, an operator must decide
+	Reset        = "reset"        // an operator moved the mark
+	Unreconciled = "unreconciled" // the portal's count and the rows found disagree
+	Reconciled   = "reconciled"   // they agree again
+	Shrunk       = "shrunk"       // rows were removed below the published ones
+)
+
+// Connector returns an event about the connector's own work on the folder.
+// Kind is one of the constants above; any other panics, since it is a mistake
+// in this program. See ConnectorID for revision and ordinal.
+func (o Origin) Connector(kind string, revision uint64, ordinal int, mode string, at time.Time, c Connector) Event {
+	action := own(kind)
+	if action == nil {
+		panic("schema: no connector action " + strconv.Quote(kind))
+	}
+	e := o.Event(*action, true, mode, at, at)
+	e.ID = ConnectorID(o.Folder, kind, revision, ordinal)
+	e.Subject = "folder/" + e.PartitionKey
+	c.Detail = Text(c.Detail)
+	e.Data.Connector = &c
+	e.Data.Actor = Actor{Kind: ActorConnector, Name: "docspace-nats"}
+	e.Data.Target = &Target{Kind: o.targetKind(), ID: e.PartitionKey, Name: e.Data.Feed.Title}
+	return e
+}
+
+func (o Origin) targetKind() string {
+	if o.Kind != "" {
+		return o.Kind
+	}
+	return "folder"
+}
+
+// SubjectOf is the subject attribute for a thing and its id: "file/5678". It
+// is "" when there is no id, or one that must not stand in an attribute.
+func SubjectOf(kind, id string) string {
+	if !safeID(id) || strings.Trim(id, "0") == "" {
+		return ""
+	}
+	if kind == "room" {
+		kind = "folder"
+	}
+	return kind + "/" + id
+}

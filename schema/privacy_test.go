@@ -1,0 +1,161 @@
+package schema
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEMailAddressesAreOnlyPublishedInFull(t *testing.T) {
+	t.Parallel()
+	const id, mail = "c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11", "zoe@example.com"
+	for _, test := range []struct {
+		privacy Privacy
+		name    string
+		want    Person
+	}{
+		{Standard, "Zoë Müller", Person{ID: id, Name: "Zoë Müller"}},
+		{Full, "Zoë Müller", Person{ID: id, Name: "Zoë Müller", Email: mail}},
+		{Standard, mail, Person{ID: id}},
+		{Standard, "zoe%40example.com", Person{ID: id}},
+		{Standard, mail + " (External user)", Person{ID: id}},
+		{Standard, "R@", Person{ID: id, Name: "R@"}},
+		{Standard, "Zoë @ Sales", Person{ID: id, Name: "Zoë @ Sales"}},
+		{Full, mail, Person{ID: id, Name: mail, Email: mail}},
+	} {
+		if diff := cmp.Diff(test.want, test.privacy.Person(id, test.name, mail)); diff != "" {
+			t.Errorf("%s, %q: %s", test.privacy, test.name, diff)
+		}
+	}
+}
+
+func TestActorsWhoAreNobodyInParticularAreToldApart(t *testing.T) {
+	t.Parallel()
+	const someone = "c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11"
+	for _, test := range []struct {
+		name      string
+		id        string
+		anonymous bool
+		want      Actor
+	}{
+		{"a user", someone, false, Actor{ID: someone, Name: "N"}},
+		{"all zeros", zeroID, false, Actor{Kind: "anonymous", Name: "N", Anonymous: true}},
+		{"no id", "", false, Actor{Kind: "anonymous", Name: "N", Anonymous: true}},
+		{"removed", removedID, false, Actor{Kind: "removed", Name: "N"}},
+		{"removed, capitals", strings.ToUpper(removedID), false, Actor{Kind: "removed", Name: "N"}},
+		{"a job", systemID, false, Actor{Kind: "system", ID: systemID, Name: "N"}},
+		{"by a link", anonymousID, true, Actor{Kind: "anonymous", ID: anonymousID, Name: "N", Anonymous: true}},
+		{"by a link, flag forgotten", anonymousID, false, Actor{Kind: "anonymous", ID: anonymousID, Name: "N", Anonymous: true}},
+	} {
+		if diff := cmp.Diff(test.want, Standard.Actor(test.id, "N", "", test.anonymous)); diff != "" {
+			t.Errorf("%s: %s", test.name, diff)
+		}
+	}
+}
+
+func TestSettingsAreReadAsTheyArePrinted(t *testing.T) {
+	t.Parallel()
+	for _, p := range []Privacy{Standard, Full} {
+		var got Privacy
+		if err := got.UnmarshalText([]byte(p.String())); err != nil || got != p {
+			t.Errorf("%s is read as %s, %v", p, got, err)
+		}
+	}
+	for _, m := range []RawMode{RawUnknown, RawAlways, RawNever} {
+		var got RawMode
+		if err := got.UnmarshalText([]byte(m.String())); err != nil || got != m {
+			t.Errorf("%s is read as %s, %v", m, got, err)
+		}
+	}
+	for _, later := range []string{"pseudonymous", "minimal"} {
+		if _, err := ParsePrivacy(later); err == nil || !strings.Contains(err.Error(), "not available") {
+			t.Errorf("%s: %v", later, err)
+		}
+	}
+	if _, err := ParsePrivacy("none"); err == nil {
+		t.Error("privacy none was accepted")
+	}
+	if _, err := ParseRawMode("sometimes"); err == nil {
+		t.Error("raw mode sometimes was accepted")
+	}
+	if p, err := ParsePrivacy(""); p != Standard || err != nil {
+		t.Errorf("the default is %s, %v", p, err)
+	}
+}
+
+const rawRow = `{"id":1,"action":{"id":5299,"key":"RoomSealEnabled"},
+	"initiator":{"id":"c7e1","displayName":"Zo&#235;","title":"CEO","avatar":"/a.png","profileUrl":"https://x/?search=zoe%40example.com","hasAvatar":false,"isAnonim":false},
+	"date":"2026-09-21T10:00:00.0000000+03:00",
+	"data":{"id":1234,"n":1.50e3,"none":null,"on":true,"list":[{"owner":{"id":"o1","groups":[{"name":"QA"}]}},"a<b"],
+		"invited":{"id":"p1","firstName":"Ann","notes":"ill","createdBy":{"id":"p2","phone":"1"}},
+		"viewUrl":"/f","share":"https://docs.example.com/s/abc","requestToken":"t0k","accessPassword":{"hash":"h"},
+		"who":"ask zoe@example.com","note":"plain","contactEmail":"x"}}`
+
+func TestRawRowsLoseEverythingThatMustNotBePublished(t *testing.T) {
+	t.Parallel()
+	const head = `{"id":1,"action":{"id":5299,"key":"RoomSealEnabled"},`
+	const middle = `"date":"2026-09-21T10:00:00.0000000+03:00",` +
+		`"data":{"id":1234,"n":1.50e3,"none":null,"on":true,"list":[{"owner":{"id":"o1"}},"a<b"],` +
+		`"invited":{"id":"p1","createdBy":{"id":"p2"}},"share":"[redacted]",`
+	for privacy, want := range map[Privacy]string{
+		Standard: head + `"initiator":{"id":"c7e1"},` + middle + `"who":"[redacted]","note":"plain"}}`,
+		Full:     head + `"initiator":{"id":"c7e1","displayName":"Zo&#235;"},` + middle + `"who":"ask zoe@example.com","note":"plain"}}`,
+	} {
+		if diff := cmp.Diff(want, privacy.RedactRaw([]byte(rawRow))); diff != "" {
+			t.Errorf("%s: %s", privacy, diff)
+		}
+	}
+}
+
+func TestARawRowThatIsNotUnderstoodIsNotPublished(t *testing.T) {
+	t.Parallel()
+	for name, raw := range map[string]string{
+		"nothing":   "",
+		"HTML":      "<html>zoe@example.com",
+		"cut short": `{"initiator":{"displayName":"Zoë"`,
+		"two rows":  `{} {"email":"zoe@example.com"}`,
+		"deep":      strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"huge":      `"` + strings.Repeat("x", maxRaw) + `"`,
+	} {
+		if got := Standard.RedactRaw([]byte(raw)); got != "" {
+			t.Errorf("%s: %.80s", name, got)
+		}
+	}
+	for raw, want := range map[string]string{
+		`null`: `null`, `"a"`: `"a"`, `[1, 2]`: `[1,2]`, `{"a":1,"a":2}`: `{"a":1,"a":2}`, "\"\xff\"": "\"\ufffd\"",
+	} {
+		if got := Standard.RedactRaw([]byte(raw)); got != want {
+			t.Errorf("%s becomes %s, want %s", raw, got, want)
+		}
+	}
+}
+
+func FuzzRedactionLetsNoAddressThrough(f *testing.F) {
+	f.Add(rawRow)
+	f.Add(`{"a":"b@c","d":["e@f.g",{"h@i":"j"}]}`)
+	f.Fuzz(func(t *testing.T, raw string) {
+		got := Standard.RedactRaw([]byte(raw))
+		if got == "" {
+			return
+		}
+		if again := Standard.RedactRaw([]byte(got)); again != got {
+			t.Errorf("%q is redacted to %q and then to %q", raw, got, again)
+		}
+		tokens := jsontext.NewDecoder(strings.NewReader(got), jsontext.AllowDuplicateNames(true))
+		for {
+			token, err := tokens.ReadToken()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				t.Fatalf("%q is redacted to %q: %v", raw, got, err)
+			}
+			if token.Kind() == '"' && hasEmail(token.String()) {
+				t.Errorf("%q is redacted to %q", raw, got)
+			}
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package schema
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// RawMode says which events carry the row as received.
+type RawMode uint8
+
+const (
+	// RawUnknown keeps the rows this program does not fully understand. It is
+	// the default.
+	RawUnknown RawMode = iota
+	RawAlways
+	RawNever
+)
+
+// ParseRawMode reads "unknown", "always" or "never"; "" is unknown.
+func ParseRawMode(s string) (RawMode, error) {
+	switch s {
+	case "", "unknown":
+		return RawUnknown, nil
+	case "always":
+		return RawAlways, nil
+	case "never":
+		return RawNever, nil
+	}
+	return 0, fmt.Errorf("raw mode %q is none of unknown, always, never", s)
+}
+
+// String returns what ParseRawMode reads.
+func (m RawMode) String() string { return [...]string{"unknown", "always", "never"}[m%3] }
+
+// UnmarshalText reads a configuration value as ParseRawMode does.
+func (m *RawMode) UnmarshalText(text []byte) (err error) {
+	*m, err = ParseRawMode(string(text))
+	return err
+}
+
+const (
+	maxRaw      = 4 * MaxEventBytes // a longer row cannot get small enough
+	maxRawDepth = 32
+	redacted    = "[redacted]"
+)
+
+// RedactRaw returns the row as received without what must not be published:
+// of people only the id (in Full also the name) is kept; addresses on the web,
+// tokens and, in Standard, e-mail addresses are taken out. The order of the
+// members stays. It returns "" for a row that is too large, nested too deeply
+// or no JSON: no row is published that was not understood.
+func (p Privacy) RedactRaw(raw []byte) string {
+	if len(raw) == 0 || len(raw) > maxRaw {
+		return ""
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(raw),
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	root, err := readNode(decoder, 0)
+	if err != nil {
+		return ""
+	}
+	if _, err := decoder.ReadToken(); err == nil {
+		return ""
+	}
+	return string(p.appendRedacted(make([]byte, 0, len(raw)), root, false))
+}
+
+// A node is a JSON value that remembers the order of its members.
+type node struct {
+	kind  jsontext.Kind
+	text  string // of a string, decoded; of a number or literal, as it is written
+	names []string
+	items []node
+}
+
+func readNode(decoder *jsontext.Decoder, depth int) (node, error) {
+	if depth > maxRawDepth {
+		return node{}, fmt.Errorf("nested deeper than %d", maxRawDepth)
+	}
+	token, err := decoder.ReadToken()
+	if err != nil {
+		return node{}, err
+	}
+	n := node{kind: token.Kind()}
+	if n.kind != '{' && n.kind != '[' {
+		n.text = token.String()
+		return n, nil
+	}
+	for {
+		switch decoder.PeekKind() {
+		case '}', ']':
+			_, err := decoder.ReadToken()
+			return n, err
+		}
+		if n.kind == '{' {
+			name, err := decoder.ReadToken()
+			if err != nil {
+				return node{}, err
+			}
+			n.names = append(n.names, name.String())
+		}
+		item, err := readNode(decoder, depth+1)
+		if err != nil {
+			return node{}, err
+		}
+		n.items = append(n.items, item)
+	}
+}
+
+func (p Privacy) appendRedacted(b []byte, n node, person bool) []byte {
+	switch n.kind {
+	case '{':
+		person = person || n.isPerson()
+		b = append(b, '{')
+		for i, name := range n.names {
+			if p.hides(name, person) {
+				continue
+			}
+			if b[len(b)-1] != '{' {
+				b = append(b, ',')
+			}
+			b = append(appendString(b, name), ':')
+			b = p.appendRedacted(b, n.items[i], person || personal[strings.ToLower(name)])
+		}
+		return append(b, '}')
+	case '[':
+		b = append(b, '[')
+		for i, item := range n.items {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = p.appendRedacted(b, item, person)
+		}
+		return append(b, ']')
+	case '"':
+		if isURL(n.text) || p != Full && hasEmail(n.text) {
+			return appendString(b, redacted)
+		}
+		return appendString(b, n.text)
+	}
+	return append(b, n.text...)
+}
+
+// Members that hold a person, whatever the object looks like.
+var personal = map[string]bool{
+	"initiator": true, "user": true, "owner": true, "oldowner": true,
+	"createdby": true, "updatedby": true, "sharedby": true,
+}
+
+// isPerson recognises an embedded profile by what only profiles have.
+func (n node) isPerson() bool {
+	for _, name := range n.names {
+		switch name := strings.ToLower(name); {
+		case name == "displayname", name == "profileurl", name == "hasavatar", name == "isanonim",
+			name == "firstname", name == "lastname", name == "email", strings.HasPrefix(name, "avatar"):
+			return true
+		}
+	}
+	return false
+}
+
+// hides reports whether a member is left out together with its value.
+func (p Privacy) hides(name string, person bool) bool {
+	if isURL(name) || p != Full && hasEmail(name) {
+		return true
+	}
+	name = strings.ToLower(name)
+	if person {
+		return name != "id" && (p != Full || name != "displayname") && !personal[name]
+	}
+	for _, secret := range [...]string{"password", "token", "secret", "url", "email", "phone", "avatar"} {
+		if strings.Contains(name, secret) {
+			return true
+		}
+	}
+	return false
+}
+
+func isURL(s string) bool {
+	scheme, _, found := strings.Cut(s, "://")
+	return found && len(scheme) <= 10 && !strings.ContainsAny(scheme, " /")
+}
