@@ -1,0 +1,126 @@
+package docspace_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"docspace-nats/poller/docspace"
+	"docspace-nats/poller/docspace/docspacetest"
+)
+
+// ask returns a client of p that asks once.
+func ask(t *testing.T, p http.RoundTripper, creds docspace.Credentials) *docspace.Client {
+	t.Helper()
+	c, err := docspace.New("https://docspace.example.com", creds, docspace.Options{Transport: p, MaxElapsed: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEveryRowOfASimulatedPortalIsUnderstood(t *testing.T) {
+	t.Parallel()
+	for _, objects := range []bool{false, true} {
+		p := docspacetest.New(docspacetest.Options{Seed: 7})
+		room := p.CreateRoom(nil, "Sales")
+		p.Fill(room, 1000, 7)
+		p.DateObjects(objects)
+		p.ExtraFields(objects)
+		c := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(p.APIKey())})
+		total := p.Count(room)
+		seen := map[int64]bool{}
+		for start := 0; start < total; start += docspace.MaxPage {
+			page, err := c.History(t.Context(), room, docspace.Query{Start: start, Count: docspace.MaxPage})
+			if err != nil || page.Total != total {
+				t.Fatalf("total %d, want %d: %v", page.Total, total, err)
+			}
+			for i, e := range page.Entries {
+				if e.Malformed != "" || e.ID == 0 || seen[e.ID] || i > 0 && e.ID > page.Entries[i-1].ID {
+					t.Fatalf("row %d: %q\n%s", e.ID, e.Malformed, e.Raw)
+				}
+				if e.Initiator.Name == "" || e.Action.Name == "" || !e.Raw.IsValid() {
+					t.Fatalf("row %d misses its person or action\n%s", e.ID, e.Raw)
+				}
+				seen[e.ID] = true
+			}
+		}
+		if len(seen) != total {
+			t.Errorf("%d rows, want %d", len(seen), total)
+		}
+	}
+}
+
+func TestEveryFaultOfASimulatedPortalHasItsMeaning(t *testing.T) {
+	t.Parallel()
+	p := docspacetest.New(docspacetest.Options{Seed: 7})
+	room := p.CreateRoom(nil, "Sales")
+	c := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(p.APIKey())})
+	for name, test := range map[string]struct {
+		do   docspacetest.Outcome
+		want error
+	}{
+		"unauthorized": {docspacetest.Unauthorized(), docspace.ErrUnauthorized},
+		"denied":       {docspacetest.AccessDenied(), docspace.ErrForbidden},
+		"scope":        {docspacetest.MissingScope(), docspace.ErrScope},
+		"gone":         {docspacetest.NotFound(), docspace.ErrNotFound},
+		"suspended":    {docspacetest.Suspended(), docspace.ErrPortal},
+		"restoring":    {docspacetest.Restoring(), docspace.ErrPortal},
+		"page":         {docspacetest.Page(200), docspace.ErrPortal},
+		"rate":         {docspacetest.RateLimited("0"), docspace.ErrRateLimited},
+	} {
+		p.Fail(docspacetest.Fault{Do: test.do})
+		if _, err := c.History(t.Context(), room, docspace.Query{Count: 1}); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+	if _, err := c.Folder(t.Context(), 999_999); !errors.Is(err, docspace.ErrNotFound) {
+		t.Errorf("a folder that never was: %v", err)
+	}
+}
+
+func TestASimulatedPortalTellsAboutItself(t *testing.T) {
+	t.Parallel()
+	p := docspacetest.New(docspacetest.Options{Seed: 7})
+	for i := range 120 {
+		p.CreateRoom(nil, fmt.Sprint("Room ", i))
+	}
+	c := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(p.APIKey())})
+	rooms, err := c.Rooms(t.Context())
+	if err != nil || len(rooms) != 120 || rooms[0].Title == "" || rooms[0].RootType != 14 || rooms[0].Created.IsZero() {
+		t.Errorf("%d rooms, want 120: %v", len(rooms), err)
+	}
+	folder, err := c.Folder(t.Context(), rooms[0].ID)
+	if err != nil || folder.Title != rooms[0].Title {
+		t.Errorf("folder %+v: %v", folder, err)
+	}
+	key, err := c.Key(t.Context())
+	if err != nil || !key.Active || !key.Permits("files:read") {
+		t.Errorf("key %+v: %v", key, err)
+	}
+	self, err := c.Self(t.Context())
+	if err != nil || self.ID == "" || !self.Owner {
+		t.Errorf("self %+v: %v", self, err)
+	}
+	if v, err := c.Version(t.Context()); err != nil || v == "" {
+		t.Errorf("version %q: %v", v, err)
+	}
+}
+
+func TestAnEndedSessionOfASimulatedPortalIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := docspacetest.New(docspacetest.Options{Seed: 7})
+	room := p.CreateRoom(nil, "Sales")
+	c := ask(t, p, docspace.Credentials{Username: docspace.Fixed(p.Username()), Password: docspace.Fixed(p.Password())})
+	for range 2 {
+		if _, err := c.Folder(t.Context(), room); err != nil {
+			t.Fatal(err)
+		}
+		p.ExpireSessions()
+	}
+	c = ask(t, p, docspace.Credentials{Username: docspace.Fixed(p.Username()), Password: docspace.Fixed("wrong")})
+	if _, err := c.Folder(t.Context(), room); !errors.Is(err, docspace.ErrUnauthorized) {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
