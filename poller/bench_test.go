@@ -1,0 +1,179 @@
+package poller
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/checkpoint/checkpointtest"
+	"docspace-nats/poller/docspace"
+	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/schema"
+)
+
+// A rig is a simulated portal with one room, a client that reads it without
+// sockets, and a ledger in memory.
+type rig struct {
+	portal *docspacetest.Portal
+	client *docspace.Client
+	ledger *checkpointtest.Memory
+	poller *Poller
+	room   int
+}
+
+func newRig(t testing.TB, opts Options) *rig {
+	t.Helper()
+	portal := docspacetest.New(docspacetest.Options{Seed: 1})
+	key := func() (string, error) { return portal.APIKey(), nil }
+	client, err := docspace.New(portal.URL(), docspace.Credentials{APIKey: key}, docspace.Options{Transport: portal, MaxElapsed: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Feed = Feed{Portal: portal.Host(), SourceBase: portal.URL()}
+	r := &rig{portal: portal, client: client, ledger: checkpointtest.NewMemory()}
+	r.poller = New(client, r.ledger, opts)
+	r.room = portal.CreateRoom(nil, "Deal room A")
+	return r
+}
+
+// act makes n rows of many kinds, some shown as groups.
+func (r *rig) act(n int) {
+	rng := rand.New(rand.NewPCG(uint64(n), uint64(r.portal.Count(r.room))))
+	for n > 0 {
+		files := r.portal.Files(r.room)
+		switch {
+		case len(files) == 0 || rng.IntN(4) > 0:
+			burst := min(n, 1+rng.IntN(120))
+			titles := make([]string, burst)
+			for i := range titles {
+				titles[i] = fmt.Sprintf("scan %d.pdf", i)
+			}
+			r.portal.Upload(nil, r.room, titles...)
+			n -= burst
+		case rng.IntN(2) == 0:
+			r.portal.Update(nil, files[rng.IntN(len(files))])
+			n--
+		default:
+			r.portal.Rename(nil, files[rng.IntN(len(files))], fmt.Sprintf("plan %d.docx", n))
+			n--
+		}
+	}
+}
+
+// poll polls the room until nothing is left to read.
+func (r *rig) poll(t testing.TB) Report {
+	t.Helper()
+	for range 1000 {
+		report, err := r.poller.Poll(t.Context(), r.room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !report.More {
+			return report
+		}
+	}
+	t.Fatal("1000 polls and still more to read")
+	return Report{}
+}
+
+// settle polls until the portal's rows are in, as a connector would that is
+// left alone, and then holds the promise.
+func (r *rig) settle(t testing.TB) {
+	t.Helper()
+	for range 5 {
+		if r.poll(t).Unread == 0 && len(r.stored()) >= len(r.shown()) {
+			break
+		}
+	}
+	r.holds(t)
+}
+
+// holds compares what is stored with what the portal shows: every row once,
+// in order unless it says that it is late.
+func (r *rig) holds(t testing.TB) {
+	t.Helper()
+	want, got := r.shown(), r.stored()
+	sorted := slices.Sorted(slices.Values(got))
+	if !slices.Equal(sorted, want) {
+		t.Fatalf("%d rows stored, %d shown; %s", len(got), len(want), difference(sorted, want))
+	}
+	var highest int64
+	for _, e := range r.ledger.Events(r.room) {
+		if e.Data.AuditID == "" {
+			continue
+		}
+		id := auditID(e)
+		if late := id < highest; late != e.Data.Late {
+			t.Fatalf("row %d stored after row %d, late is %t", id, highest, e.Data.Late)
+		}
+		highest = max(highest, id)
+	}
+	mark, err := r.ledger.Mark(t.Context(), r.room)
+	if err != nil || mark.Accounted != r.portal.Count(r.room) {
+		t.Fatalf("%v; the portal counts %d rows: %v", mark, r.portal.Count(r.room), err)
+	}
+}
+
+func (r *rig) shown() []int64 {
+	var ids []int64
+	for _, row := range r.portal.Rows(r.room) {
+		if !row.Unexplained {
+			ids = append(ids, row.ID)
+		}
+	}
+	return ids
+}
+
+func (r *rig) stored() []int64 {
+	var ids []int64
+	for _, e := range r.ledger.Events(r.room) {
+		if e.Data.AuditID != "" {
+			ids = append(ids, auditID(e))
+		}
+	}
+	return ids
+}
+
+// said returns the kinds of events about the connector's own work.
+func (r *rig) said() []string {
+	var kinds []string
+	for _, e := range r.ledger.Events(r.room) {
+		if e.Data.Connector != nil {
+			kinds = append(kinds, e.Data.Action.Name)
+		}
+	}
+	return kinds
+}
+
+func (r *rig) state(t testing.TB) checkpoint.State {
+	t.Helper()
+	mark, err := r.ledger.Mark(context.Background(), r.room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mark.State
+}
+
+func auditID(e schema.Event) int64 {
+	var id int64
+	fmt.Sscan(e.Data.AuditID, &id)
+	return id
+}
+
+func difference(got, want []int64) string {
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) {
+			return fmt.Sprintf("row %d is missing", want[i])
+		}
+		if i >= len(want) || got[i] < want[i] {
+			return fmt.Sprintf("row %d is too many", got[i])
+		}
+		if got[i] > want[i] {
+			return fmt.Sprintf("row %d is missing", want[i])
+		}
+	}
+	return "no difference"
+}

@@ -1,0 +1,128 @@
+package poller
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace"
+	"docspace-nats/schema"
+)
+
+// compose turns a reading into what is committed: the events and the mark that
+// accounts for them. It does nothing else, so the same reading of the same
+// mark always makes the same rows into events.
+func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []schema.Event) {
+	now := time.Now().UTC()
+	next := mark
+	if mark.Revision == 0 {
+		next.Since = now
+	}
+	next.State, next.Reason = stateAfter(mark, r)
+	next.Accounted += len(r.rows) + r.hidden - r.removed
+	next.LastPoll, next.Writer = now, p.opts.Writer
+
+	feed := p.feed(mark.Folder)
+	events := make([]schema.Event, 0, len(r.rows)+4)
+	events = append(events, transition(feed, mark, next, r, now)...)
+	ids := make([]int64, 0, len(r.rows))
+	for _, row := range r.rows {
+		events = append(events, feed.Event(row, p.mode(mark, row), late(mark, row), now))
+		ids = append(ids, row.ID)
+		if row.Date.After(next.NewestEvent) {
+			next.NewestEvent = row.Date
+		}
+	}
+	return next.Remember(ids...), events
+}
+
+// transition returns what the connector has to say about the folder itself:
+// the state it left, the one it entered, and rows nobody will see.
+func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time) []schema.Event {
+	var events []schema.Event
+	say := func(kind string, c schema.Connector) {
+		accounted := int64(next.Accounted)
+		c.Accounted = &accounted
+		events = append(events, feed.Connector(kind, mark.Revision, 0, schema.Live, now, c))
+	}
+	if mark.State != next.State {
+		switch mark.State {
+		case checkpoint.Blind:
+			say(schema.Seeing, schema.Connector{})
+		case checkpoint.Unreconciled:
+			say(schema.Reconciled, schema.Connector{})
+		}
+		switch next.State {
+		case checkpoint.Blind:
+			say(schema.Blind, schema.Connector{Reason: blindness(r.refused), Status: r.refused.Code, Detail: next.Reason})
+		case checkpoint.Rewound:
+			say(schema.Rewound, schema.Connector{Detail: next.Reason})
+		case checkpoint.Unreconciled:
+			say(schema.Unreconciled, schema.Connector{Detail: next.Reason, Rows: int64(r.missing)})
+		}
+	}
+	if r.removed > 0 {
+		say(schema.Shrunk, schema.Connector{Rows: int64(r.removed), Detail: "rows that were published are gone from the bottom of the log"})
+	}
+	if r.hidden > 0 {
+		first := int64(mark.Accounted)
+		say(schema.Gap, schema.Connector{Reason: "hidden", Rows: int64(r.hidden), FirstIndex: &first, Detail: "rows the portal counts and does not show, at this index or above"})
+	}
+	return events
+}
+
+func blindness(refused *docspace.StatusError) string {
+	if refused.Code == http.StatusNotFound {
+		return "not_found"
+	}
+	return "forbidden"
+}
+
+// feed returns what every event of the folder says about its origin.
+func (p *Poller) feed(folder int) Feed {
+	feed := p.opts.Feed
+	feed.Folder = folder
+	if f := p.description(folder); f.ID != 0 {
+		feed.Kind, feed.Title = "folder", f.Title
+		if f.RoomType != 0 {
+			feed.Kind = "room"
+		}
+	}
+	return feed
+}
+
+// stateAfter is the only place that decides what state a folder is in.
+func stateAfter(mark checkpoint.Mark, r reading) (checkpoint.State, string) {
+	switch {
+	case r.refused != nil:
+		return checkpoint.Blind, r.refused.Error()
+	case r.rewound != "":
+		return checkpoint.Rewound, r.rewound
+	case r.missing > 0:
+		return checkpoint.Unreconciled, fmt.Sprintf("the portal counts %d rows that it does not show among the newest %d", r.missing, checkpoint.MaxRecent)
+	case r.unread > 0 && !seen(mark):
+		return checkpoint.Backfilling, ""
+	default:
+		return checkpoint.Watching, ""
+	}
+}
+
+// seen reports whether the folder's history was read to its end once.
+func seen(mark checkpoint.Mark) bool {
+	return mark.State == checkpoint.Watching || mark.State == checkpoint.Unreconciled
+}
+
+// mode tells history from what happened while the folder was watched, for
+// consumers that alert on bursts.
+func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
+	if !seen(mark) && row.Date.Before(p.opts.Began) {
+		return schema.Backfill
+	}
+	return schema.Live
+}
+
+// late reports whether rows with higher ids were committed before.
+func late(mark checkpoint.Mark, row docspace.Entry) bool {
+	return row.ID < mark.Newest()
+}

@@ -1,0 +1,353 @@
+package poller
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"docspace-nats/poller/docspace"
+	"docspace-nats/schema"
+)
+
+// A Feed is a folder as its events name it, and what they may tell.
+type Feed struct {
+	Portal     string // host, "docs.example.com"
+	SourceBase string // address of the portal, "https://docs.example.com"
+	Folder     int
+	Kind       string // "room" or "folder"; "" unknown
+	Title      string // "" unknown
+	DataSchema string // address of the JSON Schema; "" leaves it out
+	Privacy    schema.Privacy
+	Raw        schema.RawMode
+}
+
+// Codes whose rows need to be read in a way of their own.
+const (
+	folderRenamed   = 5020
+	fileUpdated     = 5034
+	linkCreated     = 5088
+	linkDeleted     = 5090
+	linkRevoked     = 5097
+	linkRenamed     = 5098
+	lifetimeSet     = 5116
+	savedRoomQuota  = 5203
+	refusedByRoom   = 5204
+	severityExposed = 3
+)
+
+// Event turns a row into the event that is published for it. Mode is
+// schema.Live or schema.Backfill; late says that rows with higher ids were
+// published before. The result depends on nothing but the arguments, and no
+// row is refused: what cannot be understood is said and, unless forbidden,
+// shown as received.
+func (f Feed) Event(e docspace.Entry, mode string, late bool, recorded time.Time) schema.Event {
+	action, known := schema.Resolve(e.Action.Code, e.Action.Name)
+	event := f.origin().Event(action, known, mode, e.Date, recorded)
+	f.identify(&event, e)
+	d := &event.Data
+	d.Late = late
+	d.Actor = f.actor(e)
+	d.Group = group(e.Group)
+	d.Malformed = schema.Text(e.Malformed)
+	if known {
+		f.describe(d, e, action)
+	}
+	event.Subject = f.subject(d)
+	if f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || e.Malformed != "") {
+		d.Raw = f.Privacy.RedactRaw(e.Raw)
+		d.Truncated = d.Raw == "" && len(e.Raw) > 0
+	}
+	return event
+}
+
+// Connector returns an event about the connector's own work on the folder. See
+// schema.ConnectorID for revision and ordinal.
+func (f Feed) Connector(kind string, revision uint64, ordinal int, mode string, at time.Time, c schema.Connector) schema.Event {
+	return f.origin().Connector(kind, revision, ordinal, mode, at, c)
+}
+
+func (f Feed) origin() schema.Origin {
+	return schema.Origin{
+		Portal: f.Portal, SourceBase: f.SourceBase, Folder: f.Folder,
+		Kind: f.Kind, Title: f.Title, DataSchema: f.DataSchema,
+	}
+}
+
+// identify gives the event its id. A row of a server that sends no ids is
+// known by what of it never changes; of rows alike in all that, this is the
+// oldest.
+func (f Feed) identify(event *schema.Event, e docspace.Entry) {
+	if e.ID <= 0 {
+		event.ID = schema.HashedEventID(f.Portal, f.Folder, weakKey(e), 0)
+		return
+	}
+	event.ID = schema.EventID(f.Folder, e.ID)
+	event.Sequence = schema.Sequence(e.ID)
+	event.Data.AuditID = strconv.FormatInt(e.ID, 10)
+}
+
+// actor is who did it. Where the portal lost the profile it may still tell the
+// name; for files refused or saved over the room's quota that field holds the
+// title of the room instead.
+func (f Feed) actor(e docspace.Entry) schema.Actor {
+	who := e.Initiator
+	if who.ID == "" && who.Name == "" && e.Action.Code != savedRoomQuota && e.Action.Code != refusedByRoom {
+		who.Name = e.Data.UserName
+	}
+	return f.Privacy.Actor(who.ID, who.Name, who.Email, who.Anonymous)
+}
+
+// describe fills the blocks the action has something to say in.
+func (f Feed) describe(d *schema.Data, e docspace.Entry, action schema.Action) {
+	switch action.Code {
+	case linkCreated, linkDeleted, linkRevoked, linkRenamed:
+		f.describeLink(d, e)
+		return
+	}
+	data := e.Data
+	d.Target = f.target(e, action)
+	d.AccessLabel, d.PreviousAccessLabel = schema.Text(data.Access), schema.Text(data.OldAccess)
+	if data.ToFolderID != "" {
+		d.To = place(data.ToFolderID, data.ParentTitle, data.ParentType)
+		d.From = place(data.FromFolderID, data.FromParentTitle, data.FromParentType)
+	} else {
+		d.Parent = place(data.ParentID, data.ParentTitle, data.ParentType)
+	}
+	d.Member = f.member(data)
+	d.Owner, d.PreviousOwner = f.person(data.Owner), f.person(data.OldOwner)
+	for _, tag := range data.Tags {
+		if tag = schema.Text(tag); tag != "" {
+			d.Tags = append(d.Tags, tag)
+		}
+	}
+	if data.Version != nil {
+		d.Version = *data.Version
+	}
+	if version, restored := restoredVersion(e); restored {
+		d.Version = version
+	}
+	if data.OldIndex != nil || data.NewIndex != nil {
+		d.Index = &schema.Index{Old: data.OldIndex, New: data.NewIndex}
+	}
+	if life := data.LifeTime; life != nil {
+		d.Lifetime = lifetime(*life)
+		if action.Code == lifetimeSet && life.DeletePermanently {
+			d.Severity, d.OCSF.SeverityID = severityExposed, severityExposed
+		}
+	}
+}
+
+// describeLink reads the rows about external links. A link of a file or folder
+// is renamed under the same code as one of the room, so a renamed link has no
+// target. The row of a revoked link carries its title, but the id and the
+// former title of the link that replaced it.
+func (f Feed) describeLink(d *schema.Data, e docspace.Entry) {
+	data := e.Data
+	link := schema.Link{
+		ID: schema.ID(data.ID), Title: schema.Text(data.Title),
+		PreviousTitle: schema.Text(data.OldTitle), AccessLabel: schema.Text(data.Access),
+	}
+	if e.Action.Code == linkRevoked {
+		link.ReplacementID, link.ReplacementTitle = link.ID, link.PreviousTitle
+		link.ID, link.PreviousTitle = "", ""
+	}
+	if link != (schema.Link{}) {
+		d.Link = &link
+	}
+	if e.Action.Code != linkRenamed {
+		d.Target = f.room()
+	}
+}
+
+// target is what was acted on. Rows about the room itself carry no id: it is
+// the watched room.
+func (f Feed) target(e docspace.Entry, action schema.Action) *schema.Target {
+	data := e.Data
+	t := schema.Target{ID: purged(data.ID), Name: schema.Text(data.Title)}
+	if data.NewTitle != "" {
+		t.Name = schema.Text(data.NewTitle)
+	}
+	if !isObject(data.OldTitle) {
+		t.PreviousName = schema.Text(data.OldTitle)
+	}
+	if _, restored := restoredVersion(e); restored {
+		t.Name = ""
+	}
+	if t == (schema.Target{}) && data.ID == "" && action.Target == "room" {
+		return f.room()
+	}
+	if action.Target == "file" {
+		t.Extension = extension(t.Name)
+	}
+	t.FolderType = data.Type
+	if t == (schema.Target{}) {
+		return nil
+	}
+	t.Kind = action.Target
+	return &t
+}
+
+func (f Feed) room() *schema.Target {
+	return &schema.Target{Kind: "room", ID: strconv.Itoa(f.Folder), Name: schema.Text(f.Title)}
+}
+
+func (f Feed) member(data docspace.Data) *schema.Member {
+	switch {
+	case data.User != nil:
+		p := f.person(data.User)
+		return &schema.Member{Kind: schema.MemberUser, ID: p.ID, Name: p.Name, Email: p.Email}
+	case data.Members != nil:
+		g := data.Members
+		return &schema.Member{Kind: schema.MemberGroup, ID: schema.ID(g.ID), Name: schema.Text(g.Name), IsSystem: g.System}
+	}
+	return nil
+}
+
+func (f Feed) person(u *docspace.User) *schema.Person {
+	if u == nil {
+		return nil
+	}
+	p := f.Privacy.Person(u.ID, u.Name, u.Email)
+	return &p
+}
+
+// subject names the most specific thing with an id; the watched folder, when
+// the action is about it or about nothing that has one.
+func (f Feed) subject(d *schema.Data) string {
+	switch {
+	case d.Link != nil && d.Link.ID != "":
+		return schema.SubjectOf("link", d.Link.ID)
+	case d.Member != nil && d.Member.ID != "":
+		return schema.SubjectOf(d.Member.Kind, d.Member.ID)
+	case d.Owner != nil && d.Owner.ID != "":
+		return schema.SubjectOf("user", d.Owner.ID)
+	case d.Target != nil && d.Target.Kind != "room" && d.Target.Kind != "folder":
+		return schema.SubjectOf(d.Target.Kind, d.Target.ID)
+	case d.Target != nil:
+		return schema.SubjectOf("folder", d.Target.ID)
+	}
+	return schema.SubjectOf("folder", strconv.Itoa(f.Folder))
+}
+
+func group(g docspace.Group) *schema.Group {
+	if g == (docspace.Group{}) {
+		return nil
+	}
+	block := schema.Group{Size: g.Size, Position: g.Position}
+	if g.Lead > 0 {
+		block.LeadAuditID = strconv.FormatInt(g.Lead, 10)
+	}
+	return &block
+}
+
+func place(id, title string, folderType *int) *schema.Place {
+	p := schema.Place{FolderID: purged(id), Name: schema.Text(title), Kind: placeKind(folderType)}
+	if p == (schema.Place{}) {
+		return nil
+	}
+	return &p
+}
+
+// placeKind says in a word what the portal's number for a folder means.
+func placeKind(folderType *int) string {
+	if folderType == nil {
+		return ""
+	}
+	switch *folderType {
+	case 0:
+		return "folder"
+	case 3:
+		return "trash"
+	case 5:
+		return "documents"
+	case 15, 16, 19, 22, 29, 31:
+		return "room"
+	case 20:
+		return "archive"
+	case 14, 30, 34:
+		return "rooms"
+	case 25, 26, 27, 28:
+		return "form_folder"
+	}
+	return ""
+}
+
+func lifetime(l docspace.LifeTime) *schema.Lifetime {
+	block := schema.Lifetime{Value: l.Value, DeletePermanently: l.DeletePermanently}
+	if periods := [...]string{"day", "month", "year"}; 0 <= l.Period && l.Period < len(periods) {
+		block.Period = periods[l.Period]
+	}
+	return &block
+}
+
+// restoredVersion recognises a file that was set back to an older version: the
+// portal reports it as an update without a user name and with the number of
+// the version where the title belongs.
+func restoredVersion(e docspace.Entry) (int, bool) {
+	if e.Action.Code != fileUpdated || e.Data.UserName != "" || len(e.Data.Title) > 9 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(e.Data.Title, 10, 31)
+	return int(n), err == nil && n > 0
+}
+
+// isObject recognises the description of a folder that one server path stores
+// where its former title belongs.
+func isObject(s string) bool {
+	return strings.HasPrefix(s, "{") && jsontext.Value(s).IsValid()
+}
+
+// purged returns an id, or "" for the 0 that takes its place once the thing is
+// gone for good.
+func purged(id string) string {
+	if id == "0" {
+		return ""
+	}
+	return schema.ID(id)
+}
+
+// extension is the file name's, in lower case and without the dot.
+func extension(name string) string {
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 || len(name)-dot > 17 || strings.ContainsRune(name[dot:], ' ') {
+		return ""
+	}
+	return strings.ToLower(name[dot+1:])
+}
+
+// weakKey is what of a row never changes, whoever reads it and when. The id of
+// a link is among it; those of files, folders and people are not.
+func weakKey(e docspace.Entry) string {
+	d := e.Data
+	parts := []string{
+		strconv.Itoa(e.Action.Code), strconv.FormatInt(e.Date.Unix(), 10),
+		d.Title, d.OldTitle, d.NewTitle, d.ParentID, d.ParentTitle, number(d.ParentType),
+		d.FromFolderID, d.FromParentTitle, number(d.FromParentType), d.ToFolderID, number(d.Type),
+		d.UserName, number(d.OldIndex), number(d.NewIndex), number(d.Version), d.Access,
+	}
+	switch e.Action.Code {
+	case linkCreated, linkDeleted, linkRevoked, linkRenamed:
+		parts = append(parts, d.ID)
+	}
+	if l := d.LifeTime; l != nil {
+		parts = append(parts, strconv.Itoa(l.Value), strconv.Itoa(l.Period), strconv.FormatBool(l.DeletePermanently))
+	}
+	if g := d.Members; g != nil {
+		parts = append(parts, g.ID, g.Name)
+	}
+	parts = append(parts, d.Tags...)
+	if e.Malformed != "" {
+		// Too little was understood to tell such rows apart by what they say.
+		parts = append(parts, string(e.Raw))
+	}
+	return strings.Join(parts, "\x1f")
+}
+
+func number(n *int) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.Itoa(*n)
+}

@@ -1,0 +1,328 @@
+package poller
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"docspace-nats/poller/docspace"
+	"docspace-nats/schema"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden events")
+
+var (
+	goldenFeed = Feed{
+		Portal: "docs.example.com", SourceBase: "https://docs.example.com",
+		Folder: 1204, Kind: "room", Title: "Sales room",
+		DataSchema: schema.SchemaURL("https://schemas.example.org/docspace-activity"),
+	}
+	recorded = time.Date(2026, 3, 2, 12, 4, 9, 412_345_678, time.UTC)
+)
+
+// feedOf is the feed a golden is made with: most with the defaults.
+func feedOf(name string) Feed {
+	feed := goldenFeed
+	switch {
+	case strings.HasPrefix(name, "privacy-full"):
+		feed.Privacy = schema.Full
+	case name == "raw-always":
+		feed.Raw = schema.RawAlways
+	case name == "raw-never":
+		feed.Raw = schema.RawNever
+	}
+	return feed
+}
+
+func TestEveryEntryBecomesItsGoldenEvent(t *testing.T) {
+	t.Parallel()
+	valid := eventSchema(t)
+	for name, entry := range goldenEntries(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got bytes.Buffer
+			for _, e := range decodePage(t, entry).Entries {
+				event := feedOf(name).Event(e, schema.Live, false, recorded)
+				encoded := event.Encode()
+				valid(t, encoded)
+				indented := jsontext.Value(encoded)
+				if err := indented.Indent(jsontext.WithIndent("  ")); err != nil {
+					t.Fatal(err)
+				}
+				got.Write(indented)
+				got.WriteByte('\n')
+			}
+			compareGolden(t, filepath.Join("testdata", "events", name+".json"), got.Bytes())
+		})
+	}
+}
+
+func TestNoGoldenEventIsLeftWithoutItsEntry(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/events/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d golden events, %v", len(files), err)
+	}
+	for _, file := range files {
+		if _, err := os.Stat(filepath.Join("testdata", "entries", filepath.Base(file))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestEveryActionALogCanShowHasAGolden(t *testing.T) {
+	t.Parallel()
+	shown := map[int]bool{}
+	for _, entry := range goldenEntries(t) {
+		for _, e := range decodePage(t, entry).Entries {
+			shown[e.Action.Code] = true
+		}
+	}
+	for action := range schema.Catalogue() {
+		if code := action.Code; action.Tracked && !shown[code] && !shown[action.ReportedAs] {
+			t.Errorf("%d %s has no golden", code, action.Key)
+		}
+	}
+}
+
+func TestGoldenEventsTellNoSecretInStandardPrivacy(t *testing.T) {
+	t.Parallel()
+	for name, entry := range goldenEntries(t) {
+		if strings.HasPrefix(name, "privacy-full") {
+			continue
+		}
+		for _, e := range decodePage(t, entry).Entries {
+			feed := goldenFeed
+			feed.Raw = schema.RawAlways
+			event := feed.Event(e, schema.Live, false, recorded)
+			encoded := string(event.Encode())
+			for _, secret := range []string{"example.com\"", "@example", "%40", "avatar", "filehandler", "/s/abc", "profileUrl"} {
+				allowed := strings.ReplaceAll(encoded, `"portal":"docs.example.com"`, "")
+				if strings.Contains(allowed, secret) {
+					t.Errorf("%s tells %q: %s", name, secret, encoded)
+				}
+			}
+		}
+	}
+}
+
+func TestARowSaysWhenItIsLateAndHowItWasRead(t *testing.T) {
+	t.Parallel()
+	row := decodePage(t, goldenEntries(t)["5011-file-uploaded"]).Entries[0]
+	for _, mode := range []string{schema.Live, schema.Backfill} {
+		for _, late := range []bool{false, true} {
+			event := goldenFeed.Event(row, mode, late, recorded)
+			if event.IngestMode != mode || event.Data.Late != late {
+				t.Errorf("%s, late %t: %s, late %t", mode, late, event.IngestMode, event.Data.Late)
+			}
+		}
+	}
+}
+
+func TestOneRowInTwoFoldersIsTwoEventsWithOneAuditID(t *testing.T) {
+	t.Parallel()
+	row := decodePage(t, goldenEntries(t)["5011-file-uploaded"]).Entries[0]
+	other := goldenFeed
+	other.Folder = 1310
+	a, b := goldenFeed.Event(row, schema.Live, false, recorded), other.Event(row, schema.Live, false, recorded)
+	if a.ID == b.ID || a.MsgID() == b.MsgID() || a.NATSSubject("docspace") == b.NATSSubject("docspace") {
+		t.Errorf("the same identity twice: %s and %s", a.MsgID(), b.MsgID())
+	}
+	if a.Data.AuditID != b.Data.AuditID || a.Sequence != b.Sequence {
+		t.Errorf("audit ids %s and %s", a.Data.AuditID, b.Data.AuditID)
+	}
+}
+
+// A server without row ids sends volatile fields that must not change what a
+// row is known by: people removed since, files purged since.
+func TestARowWithoutAnIDKeepsItsIdentityWhenPeopleAndFilesGo(t *testing.T) {
+	t.Parallel()
+	row := decodePage(t, goldenEntries(t)["server-without-row-ids"]).Entries[0]
+	before := goldenFeed.Event(row, schema.Live, false, recorded)
+	if !strings.HasPrefix(before.ID, "1204-h") || before.Sequence != "" || before.Data.AuditID != "" {
+		t.Fatalf("id %s, sequence %q, audit id %q", before.ID, before.Sequence, before.Data.AuditID)
+	}
+	changed := row
+	changed.Initiator = docspace.User{Name: "profile removed"}
+	changed.Data.ID = "0"
+	changed.Group = docspace.Group{Size: 2, Position: 2}
+	changed.Data.OldAccess = "gone"
+	if after := goldenFeed.Event(changed, schema.Live, false, recorded); after.ID != before.ID {
+		t.Errorf("the row was %s and is %s", before.ID, after.ID)
+	}
+	for name, edit := range map[string]func(*docspace.Entry){
+		"title":  func(e *docspace.Entry) { e.Data.Title = "Other.docx" },
+		"second": func(e *docspace.Entry) { e.Date = e.Date.Add(time.Second) },
+		"action": func(e *docspace.Entry) { e.Action.Code = 5000 },
+		"tags":   func(e *docspace.Entry) { e.Data.Tags = []string{"a"} },
+		"folder": func(e *docspace.Entry) { e.Data.ParentID = "9" },
+	} {
+		other := row
+		edit(&other)
+		if goldenFeed.Event(other, schema.Live, false, recorded).ID == before.ID {
+			t.Errorf("a row with another %s has the same id", name)
+		}
+	}
+}
+
+func TestRowsThatAreNotUnderstoodKeepIdentitiesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	a := decodePage(t, []byte(`"one row"`)).Entries[0]
+	b := decodePage(t, []byte(`"another row"`)).Entries[0]
+	one, other := goldenFeed.Event(a, schema.Live, false, recorded), goldenFeed.Event(b, schema.Live, false, recorded)
+	if one.ID == other.ID {
+		t.Errorf("both are %s", one.ID)
+	}
+}
+
+func TestARowTooLargeToShowSaysSo(t *testing.T) {
+	t.Parallel()
+	row := docspace.Entry{ID: 1, Action: docspace.Action{Code: 5299, Name: "RoomSealEnabled"}, Date: recorded}
+	row.Raw = jsontext.Value(`"` + strings.Repeat("x", 1<<20) + `"`)
+	event := goldenFeed.Event(row, schema.Live, false, recorded)
+	if event.Data.Raw != "" || !event.Data.Truncated {
+		t.Errorf("raw of %d bytes, truncated %t", len(event.Data.Raw), event.Data.Truncated)
+	}
+}
+
+func TestAFeedSaysWhatHappensToItself(t *testing.T) {
+	t.Parallel()
+	valid := eventSchema(t)
+	first := int64(41)
+	event := goldenFeed.Connector(schema.Gap, 17, 1, schema.Backfill, recorded, schema.Connector{Reason: "hidden", Rows: 2, FirstIndex: &first})
+	encoded := event.Encode()
+	valid(t, encoded)
+	indented := jsontext.Value(encoded)
+	if err := indented.Indent(jsontext.WithIndent("  ")); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, filepath.Join("testdata", "connector-gap.json"), append(indented, '\n'))
+}
+
+func BenchmarkEvent(b *testing.B) {
+	page := decodePage(b, goldenEntries(b)["5015-file-moved"])
+	b.ReportAllocs()
+	for b.Loop() {
+		event := goldenFeed.Event(page.Entries[0], schema.Live, false, recorded)
+		if event.ID == "" {
+			b.Fatal("no id")
+		}
+	}
+}
+
+func BenchmarkEventAndEncode(b *testing.B) {
+	page := decodePage(b, goldenEntries(b)["5015-file-moved"])
+	var buffer []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		event := goldenFeed.Event(page.Entries[0], schema.Live, false, recorded)
+		buffer = event.AppendJSON(buffer[:0])
+	}
+	b.SetBytes(int64(len(buffer)))
+}
+
+// goldenEntries are the entries as the portal sends them, by name.
+func goldenEntries(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob("testdata/entries/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d entries, %v", len(files), err)
+	}
+	entries := make(map[string][]byte, len(files))
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries[strings.TrimSuffix(filepath.Base(file), ".json")] = content
+	}
+	return entries
+}
+
+// decodePage reads an entry the way the program does: through the client.
+func decodePage(t testing.TB, entry []byte) docspace.Page {
+	t.Helper()
+	body := fmt.Sprintf(`{"response":[%s],"count":1,"total":1,"status":0,"statusCode":200}`, entry)
+	client, err := docspace.New("https://docs.example.com", docspace.Credentials{APIKey: docspace.Fixed("sk-test")}, docspace.Options{
+		Transport: answer(body), MaxElapsed: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := client.History(context.Background(), 1204, docspace.Query{Count: docspace.MaxPage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+// An answer is a portal that says the same to everybody.
+type answer string
+
+func (a answer) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:  http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+		Body:    io.NopCloser(strings.NewReader(string(a))),
+		Request: r,
+	}, nil
+}
+
+func eventSchema(t *testing.T) func(*testing.T, []byte) {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.JSONSchema("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	if err := compiler.AddResource("event.schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := compiler.Compile("event.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(t *testing.T, event []byte) {
+		t.Helper()
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(event))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiled.Validate(document); err != nil {
+			t.Errorf("%v\n%s", err, event)
+		}
+	}
+}
+
+func compareGolden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s, rewritten by -update (-want +got):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,215 @@
+// Package poller brings folders up to date: it reads the rows of a folder's
+// log that were not published yet and commits them, with the mark that
+// accounts for them, as one.
+//
+// The cycle counts and never clocks. A log only grows, so the number of rows
+// the portal counts, less the number accounted for, is what is unread; zero
+// proves the folder complete. Dates take no part in it.
+//
+// The package knows neither HTTP nor NATS. It reads from a Portal and writes to
+// a Ledger, whose all-or-nothing commit makes crashes, competing processes and
+// lost answers harmless: whoever comes next starts from the mark.
+package poller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace"
+	"docspace-nats/schema"
+)
+
+// A Portal is where rows come from.
+type Portal interface {
+	// History returns one page of a folder's log.
+	History(ctx context.Context, folder int, q docspace.Query) (docspace.Page, error)
+	// Folder returns what the portal tells about a folder.
+	Folder(ctx context.Context, id int) (docspace.Folder, error)
+	// Rooms returns the rooms the account sees.
+	Rooms(ctx context.Context) ([]docspace.Folder, error)
+}
+
+// A Ledger keeps a folder's events and its mark. Commit stores both or neither.
+type Ledger interface {
+	// Mark returns the folder's mark, one without revision when it has none.
+	Mark(ctx context.Context, folder int) (checkpoint.Mark, error)
+	// Commit appends events and replaces prev by next, all or nothing, and
+	// returns next as stored. It returns checkpoint.ErrConflict when prev is no
+	// longer the folder's mark: somebody else is publishing it, and the caller
+	// must start again from Mark.
+	Commit(ctx context.Context, folder int, events []schema.Event, prev, next checkpoint.Mark) (checkpoint.Mark, error)
+}
+
+// Options say how a Poller works. The zero value of each field means its
+// documented default.
+type Options struct {
+	Start    Start     // where a folder without a mark begins
+	Began    time.Time // when watching began; older rows of a new folder are history. Default: now
+	Feed     Feed      // what every event says about its origin
+	Chunk    int       // most rows of one commit; default 990
+	Turn     int       // most commits of one poll, so that no folder keeps others waiting; default 16
+	Prefetch int       // pages of one folder in flight; default 4
+	Writer   string    // names this process in the marks it writes
+	Metrics  *Metrics  // default: not exposed anywhere
+}
+
+// Start says where a folder without a mark begins.
+type Start struct {
+	// Anchor leaves out the rows dated before it; zero: from the beginning.
+	Anchor time.Time
+}
+
+// A Poller polls folders. It may be used for many folders at once, and for one
+// folder by many: the ledger lets one of them win.
+type Poller struct {
+	portal Portal
+	ledger Ledger
+	opts   Options
+
+	mu      sync.Mutex
+	folders map[int]docspace.Folder
+	vain    map[int]vain
+}
+
+// New returns a Poller.
+func New(portal Portal, ledger Ledger, opts Options) *Poller {
+	opts.Chunk = cmp.Or(opts.Chunk, 990)
+	opts.Turn = cmp.Or(opts.Turn, 16)
+	opts.Prefetch = cmp.Or(opts.Prefetch, 4)
+	opts.Began = cmp.Or(opts.Began, time.Now())
+	opts.Metrics = cmp.Or(opts.Metrics, NewMetrics())
+	return &Poller{
+		portal:  portal,
+		ledger:  ledger,
+		opts:    opts,
+		folders: make(map[int]docspace.Folder),
+		vain:    make(map[int]vain),
+	}
+}
+
+// A Report is what a poll did.
+type Report struct {
+	Folder  int
+	State   checkpoint.State
+	Reason  string // why the folder is in a state that needs attention
+	Events  int    // rows published
+	Late    int    // those of them that became visible late
+	Gaps    int    // rows reported as gaps
+	Unread  int    // rows the portal counts that are still unaccounted for
+	Commits int    // commits stored, marks alone included
+	More    bool   // the poll's turn ended before the folder's newest row
+}
+
+// Poll brings one folder up to date: read what is unread, commit it, repeat
+// until the newest row is in. It returns early, with nothing lost, when ctx
+// ends or another writer is faster.
+func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
+	report := Report{Folder: folder}
+	mark, err := p.ledger.Mark(ctx, folder)
+	if err != nil {
+		return report, fmt.Errorf("mark of folder %d: %w", folder, err)
+	}
+	walk := newWalk(ctx, p.portal, p.adopted(mark), p.opts.Prefetch, p.searchedInVain(folder))
+	defer walk.close()
+	for report.More = true; report.More && report.Commits < p.opts.Turn; {
+		r, err := walk.read(ctx, p.adopted(mark), p.opts.Chunk)
+		if err != nil {
+			if r, err = p.refusal(ctx, folder, err); err != nil {
+				return report, err
+			}
+		}
+		next, events := p.compose(mark, r)
+		if worthCommitting(mark, next, events) {
+			mark, err = p.ledger.Commit(ctx, folder, events, mark, next)
+			p.opts.Metrics.committed(err)
+			if err != nil {
+				return report, fmt.Errorf("commit %d events of folder %d: %w", len(events), folder, err)
+			}
+			report.Commits++
+		}
+		report.add(r, next, events)
+		p.opts.Metrics.published(r, events)
+		p.remember(folder, r)
+	}
+	return report, nil
+}
+
+// adopted returns the mark to start from: the folder's own, or that of a folder
+// nobody has published yet.
+func (p *Poller) adopted(mark checkpoint.Mark) checkpoint.Mark {
+	if mark.Revision == 0 {
+		mark.Anchor = p.opts.Start.Anchor
+	}
+	return mark
+}
+
+// refusal turns the portal's refusal to show a folder into a reading, to be
+// published like everything else. Other errors stay errors. A page also fails
+// as if access were denied when one row in it cannot be rendered, so the
+// folder itself is asked before it is called blind.
+func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, error) {
+	var refused *docspace.StatusError
+	if !unreadable(err) || !errors.As(err, &refused) {
+		return reading{}, err
+	}
+	if _, probe := p.portal.Folder(ctx, folder); !unreadable(probe) {
+		return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
+	}
+	return reading{refused: refused, last: true}, nil
+}
+
+// worthCommitting reports whether anything happened that must be stored. Idle
+// folders write nothing.
+func worthCommitting(mark, next checkpoint.Mark, events []schema.Event) bool {
+	return len(events) > 0 || mark.Revision == 0 || mark.State != next.State || mark.Accounted != next.Accounted
+}
+
+func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) {
+	r.State, r.Reason = next.State, next.Reason
+	r.More = !read.last
+	r.Events += len(read.rows)
+	r.Gaps += read.hidden
+	r.Unread = read.unread
+	for i := range events {
+		if events[i].Data.Late {
+			r.Late++
+		}
+	}
+}
+
+// Describe tells the poller what the portal says about a folder, so that its
+// events can name it.
+func (p *Poller) Describe(f docspace.Folder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.folders[f.ID] = f
+}
+
+func (p *Poller) description(folder int) docspace.Folder {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.folders[folder]
+}
+
+func (p *Poller) searchedInVain(folder int) vain {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.vain[folder]
+}
+
+// remember keeps the outcome of a search until the next one is due.
+func (p *Poller) remember(folder int, r reading) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case r.missing == 0:
+		delete(p.vain, folder)
+	case r.dug:
+		p.vain[folder] = vain{missing: r.missing, at: time.Now()}
+	}
+}

@@ -1,0 +1,275 @@
+package poller
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace"
+)
+
+// ScheduleOptions say when folders are polled. The zero value of each field
+// means its documented default.
+type ScheduleOptions struct {
+	MinInterval time.Duration // between polls of a folder that just changed; default 5 s
+	MaxInterval time.Duration // between polls of an idle or failing folder; default 2 min
+	Workers     int           // polls at the same moment; default 8
+	Log         zerolog.Logger
+}
+
+// A Schedule polls every watched folder again and again: often while rows come
+// in, ever less often while none do.
+type Schedule struct {
+	poller *Poller
+	opts   ScheduleOptions
+
+	mu      sync.Mutex
+	turns   turns
+	folders map[int]*turn
+	paused  time.Time     // no poll starts before; the portal as a whole refuses
+	wake    chan struct{} // something became due earlier than it was
+}
+
+// A turn is the next poll of a folder.
+type turn struct {
+	folder   int
+	due      time.Time
+	interval time.Duration // wait after the last poll
+	standing Standing
+}
+
+// NewSchedule returns a Schedule without folders.
+func NewSchedule(p *Poller, opts ScheduleOptions) *Schedule {
+	opts.MinInterval = cmp.Or(opts.MinInterval, 5*time.Second)
+	opts.MaxInterval = max(cmp.Or(opts.MaxInterval, 2*time.Minute), opts.MinInterval)
+	opts.Workers = cmp.Or(opts.Workers, 8)
+	return &Schedule{poller: p, opts: opts, folders: make(map[int]*turn), wake: make(chan struct{}, 1)}
+}
+
+// Watch adds a folder and reports whether it is new; one already watched
+// keeps its turn.
+func (s *Schedule) Watch(folder int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.folders[folder] != nil {
+		return false
+	}
+	now := time.Now()
+	t := &turn{folder: folder, due: now, interval: s.opts.MinInterval, standing: Standing{Folder: folder, Since: now}}
+	s.folders[folder] = t
+	heap.Push(&s.turns, t)
+	s.rouse()
+	return true
+}
+
+// CatchUp polls every watched folder until its newest row is stored, and
+// returns the errors of those it could not bring so far, blind and rewound
+// ones included.
+func (s *Schedule) CatchUp(ctx context.Context) error {
+	var mu sync.Mutex
+	var failed []error
+	var polls errgroup.Group
+	polls.SetLimit(s.opts.Workers)
+	for _, f := range s.Standings() {
+		polls.Go(func() error {
+			if err := s.catchUp(ctx, f.Folder); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+			return nil
+		})
+	}
+	_ = polls.Wait()
+	return errors.Join(failed...)
+}
+
+// catchUp polls one folder until nothing is left. A commit another process
+// won counts as progress: the next poll goes on from its mark.
+func (s *Schedule) catchUp(ctx context.Context, folder int) error {
+	for {
+		began := time.Now()
+		report, err := s.poller.Poll(ctx, folder)
+		if errors.Is(err, checkpoint.ErrConflict) {
+			continue
+		}
+		s.mu.Lock()
+		s.folders[folder].standing.polled(began, time.Now(), report, err)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if report.Reason != "" {
+			return fmt.Errorf("folder %d is %s: %s", folder, report.State, report.Reason)
+		}
+		if !report.More && report.Unread == 0 {
+			return nil
+		}
+	}
+}
+
+// Run polls until ctx ends. A poll in hand is cut: its commit happens or does
+// not, and the next start goes on from the mark.
+func (s *Schedule) Run(ctx context.Context) error {
+	var workers errgroup.Group
+	for range s.opts.Workers {
+		workers.Go(func() error {
+			for {
+				t, err := s.next(ctx)
+				if err != nil {
+					return nil
+				}
+				s.turn(ctx, t)
+			}
+		})
+	}
+	return workers.Wait()
+}
+
+// next waits for a folder to be due and takes it.
+func (s *Schedule) next(ctx context.Context) (*turn, error) {
+	for {
+		t, wait := s.due()
+		if t != nil {
+			return t, ctx.Err()
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-s.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// due takes the folder that is due, or tells how long nothing will be.
+func (s *Schedule) due() (*turn, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if wait := s.paused.Sub(now); wait > 0 {
+		return nil, wait
+	}
+	if len(s.turns) == 0 {
+		return nil, s.opts.MaxInterval
+	}
+	if wait := s.turns[0].due.Sub(now); wait > 0 {
+		return nil, wait
+	}
+	t := heap.Pop(&s.turns).(*turn)
+	s.rouse() // another worker may find the next one due
+	return t, 0
+}
+
+// turn polls a folder and puts it back.
+func (s *Schedule) turn(ctx context.Context, t *turn) {
+	began := time.Now()
+	report, err := s.poller.Poll(ctx, t.folder)
+	if ctx.Err() != nil {
+		return
+	}
+	s.report(t, report, err)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	t.standing.polled(began, now, report, err)
+	t.interval = s.pace(t.interval, report, err)
+	if portalWide(err) {
+		s.paused = now.Add(t.interval)
+	}
+	t.due = now.Add(jitter(t.interval))
+	heap.Push(&s.turns, t)
+	s.rouse()
+}
+
+// pace returns the wait until the folder's next poll: none while history is
+// left to read, the shortest after something happened, doubling while nothing
+// does or while polls fail.
+func (s *Schedule) pace(last time.Duration, r Report, err error) time.Duration {
+	switch {
+	case errors.Is(err, checkpoint.ErrConflict):
+		return s.opts.MinInterval
+	case err != nil:
+		return min(max(2*last, s.opts.MinInterval), s.opts.MaxInterval)
+	case r.State == checkpoint.Blind || r.State == checkpoint.Rewound:
+		return s.opts.MaxInterval
+	case r.More:
+		return 0
+	case r.Events > 0:
+		return s.opts.MinInterval
+	default:
+		return min(max(2*last, s.opts.MinInterval), s.opts.MaxInterval)
+	}
+}
+
+// report logs what an operator acts on: a folder that changes its state, a
+// poll that begins to fail, and one that works again.
+func (s *Schedule) report(t *turn, r Report, err error) {
+	log := s.opts.Log.With().Int("folder", t.folder).Logger()
+	before := t.standing.Err
+	switch {
+	case errors.Is(err, checkpoint.ErrConflict):
+		log.Debug().Err(err).Msg("another process publishes this folder; reading its mark again")
+		return
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		log.Error().Err(err).Msg("poll failed; it will be repeated")
+	case err == nil && before != nil && !errors.Is(before, checkpoint.ErrConflict):
+		log.Info().Msg("poll works again")
+	}
+	if err != nil || r.State == t.standing.State {
+		return
+	}
+	line := log.Info()
+	if r.Reason != "" {
+		line = log.Warn()
+	}
+	line.Str("state", string(r.State)).Str("reason", r.Reason).Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
+}
+
+// portalWide reports whether an error concerns every folder alike.
+func portalWide(err error) bool {
+	return errors.Is(err, docspace.ErrUnauthorized) || errors.Is(err, docspace.ErrPayment) || errors.Is(err, docspace.ErrPortal)
+}
+
+// rouse wakes a waiting worker. The caller holds the lock.
+func (s *Schedule) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// jitter spreads polls that began together, by a tenth of the wait.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d - d/20 + rand.N(d/10+1)
+}
+
+// turns is a heap of the folders waiting, the first due on top.
+type turns []*turn
+
+func (h turns) Len() int           { return len(h) }
+func (h turns) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h turns) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *turns) Push(x any)        { *h = append(*h, x.(*turn)) }
+func (h *turns) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}

@@ -1,0 +1,268 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace"
+)
+
+// step is how far one page lies above the page before it: one row less than a
+// page, so that neighbours share a row. The shared row proves that nothing
+// was skipped, whatever was inserted while the two were read.
+const step = docspace.MaxPage - 1
+
+// patience is how often a page that slid away is asked for again before the
+// poll gives up and leaves the folder to the next one.
+const patience = 20
+
+// ErrNoRowIDs is returned for a portal that does not tell rows apart.
+var ErrNoRowIDs = errors.New("the portal is older than DocSpace 3.6, whose log has no row ids; upgrade the portal")
+
+// A walk reads one folder's log during one poll.
+//
+// Rows are found by their index from the bottom (oldest is 0), which does not
+// change as rows are added on top. The portal takes offsets from the top, so
+// every request is computed from the last count, and is off by what was
+// inserted since: the walk therefore never trusts an offset. A page counts
+// only when it reaches down to a row already read, or when the portal's count
+// did not move around it.
+type walk struct {
+	portal Portal
+	folder int
+	anchor time.Time
+	total  int // rows the portal counted last
+
+	climbing bool // history is being read, from the mark upwards
+	climbed  bool // … and was read to its end in this poll
+	given    vain
+
+	next int              // bottom index of the next row to read
+	link int64            // id of the row below it; 0 when unknown
+	rows []docspace.Entry // read but not handed out, ascending by id
+	void int              // rows among them that the portal counts and does not show
+
+	depth int             // pages read ahead
+	ahead map[int]*future // by the bottom index they were asked for
+	ctx   context.Context // ends with the walk; for the pages read ahead only
+	stop  context.CancelFunc
+	reads sync.WaitGroup
+}
+
+// A vain search remembers rows the portal counts that could not be found, so that
+// not every poll looks for them again.
+type vain struct {
+	missing int
+	at      time.Time
+}
+
+// searchAgain is how long a search in vain is believed.
+const searchAgain = time.Hour
+
+type future struct {
+	page docspace.Page
+	err  error
+	done chan struct{}
+}
+
+func newWalk(ctx context.Context, portal Portal, mark checkpoint.Mark, depth int, given vain) *walk {
+	w := &walk{portal: portal, folder: mark.Folder, anchor: mark.Anchor, depth: depth, given: given, ahead: make(map[int]*future)}
+	w.ctx, w.stop = context.WithCancel(ctx)
+	w.seek(mark)
+	return w
+}
+
+// close ends the pages still being read ahead and waits for them.
+func (w *walk) close() {
+	w.stop()
+	w.reads.Wait()
+}
+
+// seek puts the walk above the last committed row and forgets what was read.
+func (w *walk) seek(mark checkpoint.Mark) {
+	w.next, w.link = mark.Accounted, mark.Newest()
+	w.rows, w.void = nil, 0
+	clear(w.ahead)
+}
+
+// top reads the newest page and with it the count.
+func (w *walk) top(ctx context.Context) (docspace.Page, error) {
+	page, err := w.fetch(ctx, 0)
+	if err == nil {
+		w.total = page.Total
+	}
+	return page, err
+}
+
+// take hands out up to most rows, ascending, and the number of counted rows
+// among them that the portal does not show. No rows means the walk has
+// reached the count it works with.
+func (w *walk) take(ctx context.Context, most int) ([]docspace.Entry, int, error) {
+	for len(w.rows) < most && w.next < w.total {
+		if err := w.climb(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	if len(w.rows) > most {
+		// The rows not shown may lie above the ones handed out: they wait.
+		rows := w.rows[:most:most]
+		w.rows = w.rows[most:]
+		return rows, 0, nil
+	}
+	rows, void := w.rows, w.void
+	w.rows, w.void = nil, 0
+	return rows, void, nil
+}
+
+// climb reads the page above the link and appends what is new in it.
+func (w *walk) climb(ctx context.Context) error {
+	low := w.next - 1
+	page, start, err := w.linked(ctx, low)
+	if err != nil {
+		return err
+	}
+	fresh := above(page.Entries, w.link)
+	end := page.Total - start // the page holds the rows below this index, shown or not
+	w.void += max(0, min(hidden(page, start), end-w.next-len(fresh)))
+	w.rows = append(w.rows, fresh...)
+	if len(fresh) > 0 {
+		w.link = fresh[len(fresh)-1].ID
+	}
+	w.next = max(w.next+1, end)
+	return nil
+}
+
+// linked returns a page known to leave no row out between the link and its
+// top, and the offset it was read at. Where rows slid in between, it asks
+// again, reaching lower each time, down to half a page.
+func (w *walk) linked(ctx context.Context, low int) (docspace.Page, int, error) {
+	var last docspace.Page
+	var lastStart int
+	for try := range patience {
+		reach := low - min(1<<try-1, step/2)
+		start := w.offset(reach)
+		page, err := w.page(ctx, reach, try == 0)
+		if err != nil {
+			return docspace.Page{}, 0, err
+		}
+		if w.link != 0 && beyond(page, w.link+1) || w.bottomed(page, reach) {
+			w.count(page.Total)
+			return page, start, nil
+		}
+		if try > 0 && page.Total == last.Total && w.settled(last, lastStart) {
+			return last, lastStart, nil
+		}
+		w.count(page.Total)
+		last, lastStart = page, start
+	}
+	return docspace.Page{}, 0, fmt.Errorf("history of folder %d: rows were inserted faster than a page could be read, %d times in a row; the next poll goes on from here", w.folder, patience)
+}
+
+// bottomed reports whether a page that reached far below the oldest row has
+// it: one that is not full ends where the log ends.
+func (w *walk) bottomed(page docspace.Page, reach int) bool {
+	return w.next == 0 && reach <= -step/2 && len(page.Entries) < docspace.MaxPage
+}
+
+// settled reports whether a page read between two equal counts was read at
+// the offset it was meant for: then arithmetic alone says which rows it holds.
+func (w *walk) settled(page docspace.Page, start int) bool {
+	return page.Total-start-docspace.MaxPage <= w.next
+}
+
+// count takes over a new count. Pages asked for under the old one lie
+// elsewhere now and are read again.
+func (w *walk) count(total int) {
+	if total == w.total {
+		return
+	}
+	w.total = total
+	clear(w.ahead)
+}
+
+// offset turns a bottom index into the offset from the top of the page that
+// begins there.
+func (w *walk) offset(low int) int {
+	return max(0, w.total-low-docspace.MaxPage)
+}
+
+// page returns the page that should begin at the bottom index low, read ahead
+// or now, and may ask for those above it.
+func (w *walk) page(ctx context.Context, low int, ahead bool) (docspace.Page, error) {
+	if !ahead {
+		return w.fetch(ctx, w.offset(low))
+	}
+	for i := range w.depth {
+		at := low + i*step
+		if at >= w.total-1 && i > 0 {
+			break
+		}
+		if w.ahead[at] == nil {
+			w.ahead[at] = w.start(w.offset(at))
+		}
+	}
+	f := w.ahead[low]
+	delete(w.ahead, low)
+	select {
+	case <-f.done:
+		return f.page, f.err
+	case <-ctx.Done():
+		return docspace.Page{}, ctx.Err()
+	}
+}
+
+func (w *walk) start(offset int) *future {
+	f := &future{done: make(chan struct{})}
+	w.reads.Go(func() {
+		defer close(f.done)
+		f.page, f.err = w.fetch(w.ctx, offset)
+	})
+	return f
+}
+
+func (w *walk) fetch(ctx context.Context, offset int) (docspace.Page, error) {
+	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: offset, Count: docspace.MaxPage, From: w.anchor})
+	if err != nil {
+		return page, err
+	}
+	return identified(page)
+}
+
+// identified leaves out rows without an id: they are counted and cannot be
+// told apart. When no row has one, the server is too old.
+func identified(page docspace.Page) (docspace.Page, error) {
+	anonymous := func(e docspace.Entry) bool { return e.ID <= 0 }
+	if !slices.ContainsFunc(page.Entries, anonymous) {
+		return page, nil
+	}
+	rows := len(page.Entries)
+	page.Entries = slices.DeleteFunc(page.Entries, anonymous)
+	if len(page.Entries) == 0 {
+		return page, fmt.Errorf("none of %d rows has an id: %w", rows, ErrNoRowIDs)
+	}
+	slices.SortStableFunc(page.Entries, func(a, b docspace.Entry) int { return cmp.Compare(b.ID, a.ID) })
+	return page, nil
+}
+
+// hidden returns how many rows of a page the portal counts and does not show:
+// it leaves out rows whose action it has no words for.
+func hidden(page docspace.Page, start int) int {
+	return max(0, min(docspace.MaxPage, page.Total-start)-len(page.Entries))
+}
+
+// above returns the entries with ids above the link, ascending.
+func above(newestFirst []docspace.Entry, link int64) []docspace.Entry {
+	n := 0
+	for n < len(newestFirst) && newestFirst[n].ID > link {
+		n++
+	}
+	fresh := slices.Clone(newestFirst[:n])
+	slices.Reverse(fresh)
+	return fresh
+}
