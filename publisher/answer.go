@@ -1,0 +1,206 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"docspace-nats/checkpoint"
+)
+
+// A StoreError is a stream that did not take a commit, or did not answer. All
+// of the commit is missing then.
+type StoreError struct {
+	Stream string
+	Code   int    // JetStream error code, 0 when there was no answer
+	Reason string // in the server's words
+	Hint   string // what an operator can do, if anything
+	Later  bool   // the same commit may succeed later
+
+	err error
+}
+
+func (e *StoreError) Error() string {
+	text := fmt.Sprintf("stream %s: %s", e.Stream, e.Reason)
+	if e.Code != 0 {
+		text += fmt.Sprintf(" (JetStream error %d)", e.Code)
+	}
+	if e.Hint != "" {
+		text += "; " + e.Hint
+	}
+	return text
+}
+
+func (e *StoreError) Unwrap() error { return e.err }
+
+// Temporary reports whether the same commit may succeed later, without a
+// change to the commit itself.
+func (e *StoreError) Temporary() bool { return e.Later }
+
+// A verdict is what an answer means once the mark has been read back and is
+// neither ours (then the commit has happened) nor another's (then it is a
+// conflict). No answer is taken as proof that nothing was stored.
+type verdict int
+
+const (
+	again verdict = iota // the server could not, this time: try again at once
+	later                // the server has no room, or the stream is gone: the caller waits
+	never                // a setting or a bug: the same commit will be refused again
+)
+
+// An answerClass is one row of the table of answers.
+type answerClass struct {
+	verdict verdict
+	hint    string
+}
+
+const (
+	makeRoom   = "make room, or raise the limit"
+	fixSetting = "the settings of the stream were changed; the check command names them"
+	ourBug     = "this is a bug in docspace-nats or in the server"
+)
+
+// Codes this package speaks of by name.
+const (
+	codeWrongLastSequence = 10071
+	codeIncompleteBatch   = 10176
+)
+
+// answers is the table of answers to a commit and to reading a mark, by
+// JetStream error code. The names are the server's (server/errors.json); where
+// the server gives the answer is said when the name does not tell. Codes that
+// are not listed count as again when the server calls them its own fault (429
+// and 5xx), and as never otherwise.
+var answers = map[int]answerClass{
+	// The fence. After reading the mark it is a conflict, or ours, or a reader
+	// that lags behind the leader.
+	codeWrongLastSequence: {again, ""}, // JSStreamWrongLastSequenceErrF
+	10164:                 {again, ""}, // JSStreamWrongLastSequenceConstantErr: another commit of this mark is on its way through the cluster
+	10163:                 {again, ""}, // JSStreamExpectedLastSeqPerSubjectNotReady
+
+	// The batch did not arrive as a whole: a reconnect in its middle, more than
+	// 10 s between two messages, a message dropped at the ingest limit, or too
+	// many batches open when it began, which is said only to a first message
+	// that asks.
+	codeIncompleteBatch: {again, ""}, // JSAtomicPublishIncompleteBatchErr
+	10210:               {again, ""}, // JSAtomicPublishTooManyInflight
+	10167:               {again, ""}, // JSStreamTooManyRequests: ingest limit of the stream
+
+	// The server is starting, stopping, or electing.
+	10008: {again, ""},                                                                              // JSClusterNotAvailErr
+	10009: {again, ""},                                                                              // JSClusterNotLeaderErr
+	10076: {again, "JetStream is switched off; a server does that by itself when its disk is full"}, // JSNotEnabledErr
+
+	// Room.
+	10002: {later, makeRoom},                                                               // JSAccountResourcesExceededErr
+	10023: {later, makeRoom},                                                               // JSInsufficientResourcesErr: limit of the server
+	10028: {later, makeRoom},                                                               // JSMemoryResourcesExceededErr
+	10047: {later, makeRoom},                                                               // JSStorageResourcesExceededErr
+	10077: {later, "the stream is full and keeps old messages (discard new): " + makeRoom}, // JSStreamStoreFailedF
+
+	// With message ids: an event of this batch is in the stream already and its
+	// id not yet forgotten, as after a mark was set back by hand.
+	10201: {later, "an event with the same Nats-Msg-Id was stored a moment ago; it is forgotten after the stream's duplicate_window"}, // JSAtomicPublishContainsDuplicateMessageErr
+	10158: {again, ""},                                                                                                                // JSStreamDuplicateMessageConflict
+
+	// The operator took it away, and can bring it back.
+	10039: {later, "the account has lost JetStream"},                              // JSNotEnabledForAccountErr
+	10059: {later, "the stream was deleted; a restart creates it"},                // JSStreamNotFoundErr
+	10118: {later, "a server is too old for the stream's settings"},               // JSStreamOfflineErr
+	10194: {later, "a server is too old for the stream's settings"},               // JSStreamOfflineReasonErrF
+	10120: {later, "the account has no limits for this many copies"},              // JSNoLimitsErr
+	10054: {never, "max_msg_size of the stream is too small"},                     // JSStreamMessageExceedsMaximumErr
+	10060: {never, "another stream takes the subjects of the marks"},              // JSStreamNotMatchErr
+	10109: {never, "the stream is sealed"},                                        // JSStreamSealedErr
+	10111: {never, fixSetting},                                                    // JSStreamRollupFailedF
+	10166: {never, fixSetting},                                                    // JSMessageTTLDisabledErr
+	10174: {never, fixSetting + ", or another stream takes some of the subjects"}, // JSAtomicPublishDisabledErr
+	10168: {never, fixSetting},                                                    // JSMessageIncrDisabledErr
+	10169: {never, fixSetting},                                                    // JSMessageIncrMissingErr
+	10185: {never, fixSetting},                                                    // JSRequiredApiLevelErr
+
+	10165: {never, ourBug},                                             // JSMessageTTLInvalidErr
+	10175: {never, ourBug},                                             // JSAtomicPublishMissingSeqErr
+	10177: {never, ourBug},                                             // JSAtomicPublishUnsupportedHeaderBatchErr
+	10179: {never, ourBug},                                             // JSAtomicPublishInvalidBatchIDErr
+	10199: {never, "the server's limit max_batch_size is below 1,000"}, // JSAtomicPublishTooLargeBatchErrF
+	10200: {never, ourBug},                                             // JSAtomicPublishInvalidBatchCommitErr
+}
+
+// An apiError is the error part of every JetStream answer.
+type apiError struct {
+	Status      int    `json:"code"` // like HTTP
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+// classify turns a JetStream error into ours.
+func (j *JetStream) classify(e apiError) (verdict, error) {
+	class, listed := answers[e.Code]
+	if !listed && e.Status < 500 && e.Status != 429 {
+		class.verdict = never
+	}
+	return class.verdict, &StoreError{
+		Stream: j.o.Stream,
+		Code:   e.Code,
+		Reason: e.Description,
+		Hint:   class.hint,
+		Later:  class.verdict != never,
+	}
+}
+
+// verdictOf is the verdict on an error of reading.
+func verdictOf(err error) verdict {
+	var refused *StoreError
+	if errors.Is(err, checkpoint.ErrConflict) || errors.As(err, &refused) && refused.Temporary() {
+		return again
+	}
+	return never
+}
+
+// unanswered is an attempt without an answer: what was stored is unknown.
+func (j *JetStream) unanswered(err error) (verdict, error) {
+	e := &StoreError{Stream: j.o.Stream, Later: true, err: err}
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		e.Reason, e.Hint, e.Later = "an event is larger than the server takes", "raise max_payload of the server", false
+		return never, e
+	case errors.Is(err, nats.ErrNoResponders):
+		e.Reason = "nothing listens: it was deleted, or has no leader"
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, errDisconnected):
+		e.Reason = "not connected to NATS"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		e.Reason = "no answer"
+		if last := j.nc.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
+			e.Hint = "the server also said: " + last.Error()
+		}
+	default:
+		e.Reason = err.Error()
+	}
+	return again, e
+}
+
+// An ack is the answer to a commit.
+type ack struct {
+	Stream string    `json:"stream"`
+	Seq    uint64    `json:"seq"` // of the mark
+	Batch  string    `json:"batch"`
+	Count  int       `json:"count"`
+	Error  *apiError `json:"error"`
+}
+
+// parseAck refuses an answer that does not say what a stored batch says, for
+// example that of a server that took the messages one by one.
+func parseAck(data []byte, id string, count int) (ack, error) {
+	var a ack
+	if err := json.Unmarshal(data, &a); err != nil {
+		return ack{}, fmt.Errorf("answer to the commit: %w", err)
+	}
+	if a.Error == nil && (a.Batch != id || a.Count != count || a.Seq == 0) {
+		return ack{}, fmt.Errorf("answer to the commit: names batch %q with %d messages, not %q with %d", a.Batch, a.Count, id, count)
+	}
+	return a, nil
+}

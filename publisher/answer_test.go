@@ -1,0 +1,133 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/checkpoint/checkpointtest"
+	"docspace-nats/publisher/natstest"
+)
+
+func TestEveryAnswerInTheTableIsOneTheServerKnows(t *testing.T) {
+	t.Parallel()
+	known := make(map[int]bool)
+	for _, e := range server.ApiErrors {
+		known[int(e.ErrCode)] = true
+	}
+	for code := range answers {
+		if !known[code] {
+			t.Errorf("the server has no error %d", code)
+		}
+	}
+}
+
+func TestEveryAnswerOfTheServerHasAVerdict(t *testing.T) {
+	t.Parallel()
+	j := &JetStream{o: Options{}.withDefaults()}
+	for _, c := range []struct {
+		status, code int
+		want         verdict
+	}{
+		{400, 10071, again}, {400, 10164, again}, {400, 10176, again}, {429, 10210, again}, {429, 10167, again},
+		{503, 10008, again}, {503, 10077, later}, {400, 10002, later}, {404, 10059, later}, {400, 10201, later},
+		{400, 10174, never}, {400, 10109, never}, {400, 10199, never},
+		{500, 19999, again}, {429, 19999, again}, {400, 19999, never},
+	} {
+		got, err := j.classify(apiError{Status: c.status, Code: c.code, Description: "what the server says"})
+		var refused *StoreError
+		if got != c.want || !errors.As(err, &refused) || refused.Temporary() != (c.want != never) {
+			t.Errorf("error %d with status %d: verdict %d, %v; want %d", c.code, c.status, got, err, c.want)
+		}
+		if !strings.Contains(err.Error(), "stream DOCSPACE: what the server says") || !strings.Contains(err.Error(), fmt.Sprint(c.code)) {
+			t.Errorf("error %d reads %q", c.code, err)
+		}
+	}
+}
+
+func TestAnAnswerThatIsNotThatOfAStoredBatchIsNotTakenForOne(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		``, `{}`, `null`, `[]`, `{"stream":"S","seq":5}`, `{"stream":"S","seq":5,"batch":"other","count":3}`,
+		`{"stream":"S","seq":5,"batch":"mine","count":2}`, `{"stream":"S","batch":"mine","count":3}`,
+	} {
+		if a, err := parseAck([]byte(text), "mine", 3); err == nil {
+			t.Errorf("parseAck(%s) = %+v", text, a)
+		}
+	}
+	if _, err := parseAck([]byte(`{"stream":"S","seq":5,"batch":"mine","count":3}`), "mine", 3); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACommitToASilentServerEndsWithATemporaryError(t *testing.T) {
+	t.Parallel()
+	s := natstest.Run(t)
+	j := open(t, s.Conn(t), Options{RetryFor: 200 * time.Millisecond})
+	s.Shutdown()
+	mark := checkpoint.Mark{Folder: 7}
+	events := following(mark, 3)
+	_, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+	var refused *StoreError
+	if !errors.As(err, &refused) || !refused.Temporary() || refused.Code != 0 {
+		t.Errorf("Commit = %v, want a temporary StoreError without code", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := j.Mark(ctx, 7); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Mark = %v, want the end of the context", err)
+	}
+}
+
+func TestACommitToADeletedStreamSaysSo(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{RetryFor: 200 * time.Millisecond})
+	if err := j.js.DeleteStream(t.Context(), j.o.Stream); err != nil {
+		t.Fatal(err)
+	}
+	mark := checkpoint.Mark{Folder: 7}
+	_, err := j.Commit(t.Context(), 7, nil, mark, mark)
+	var refused *StoreError
+	if !errors.As(err, &refused) || !refused.Temporary() || !strings.Contains(err.Error(), "deleted") {
+		t.Fatalf("Commit = %v", err)
+	}
+}
+
+func TestProbeStoresNothingAndFindsMissingPermissions(t *testing.T) {
+	t.Parallel()
+	permissions := func(deny ...string) *server.Permissions {
+		return &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
+	}
+	s := natstest.Run(t, func(o *server.Options) {
+		o.Users = []*server.User{
+			{Username: "full", Password: password},
+			{Username: "events", Password: password, Permissions: permissions("docspace.folder.>")},
+			{Username: "marks", Password: password, Permissions: permissions("docspace.checkpoint.>")},
+			{Username: "read", Password: password, Permissions: permissions("$JS.API.STREAM.MSG.GET.>")},
+		}
+	})
+	full := open(t, s.Conn(t, nats.UserInfo("full", password)), Options{})
+	if err := full.Probe(t.Context()); err != nil {
+		t.Errorf("Probe = %v", err)
+	}
+	for user, want := range map[string]string{
+		"events": "permission to publish docspace.folder.>",
+		"marks":  "docspace.checkpoint.2147483647",
+		"read":   "STREAM.MSG.GET",
+	} {
+		j := open(t, s.Conn(t, nats.UserInfo(user, password)), Options{})
+		if err := j.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Probe without %s = %v, want %q", user, err, want)
+		}
+	}
+	if n := stream(t, full).CachedInfo().State.Msgs; n != 0 {
+		t.Errorf("%d messages stored", n)
+	}
+}

@@ -1,0 +1,162 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/checkpoint/checkpointtest"
+	"docspace-nats/publisher/natstest"
+	"docspace-nats/schema"
+)
+
+func TestJetStreamIsAStore(t *testing.T) {
+	t.Parallel()
+	server := natstest.Run(t)
+	exercise(t, server.Conn(t), 1)
+}
+
+func TestJetStreamOnThreeServersIsAStore(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.Cluster(t, 3)
+	exercise(t, cluster.Conn(t), 3)
+}
+
+// exercise gives every case of the suite a stream of its own.
+func exercise(t *testing.T, nc *nats.Conn, replicas int) {
+	streams := make(chan int, 1)
+	streams <- 0
+	checkpointtest.Exercise(t, func(t *testing.T) checkpointtest.Bench {
+		n := <-streams + 1
+		streams <- n
+		j := open(t, nc, Options{Stream: fmt.Sprintf("S%d", n), Prefix: fmt.Sprintf("case%d", n), Replicas: replicas})
+		return checkpointtest.Bench{Store: j, Stored: func(ctx context.Context, folder int) ([]string, error) {
+			return storedIDs(ctx, j, folder)
+		}}
+	})
+}
+
+func open(t testing.TB, nc *nats.Conn, o Options) *JetStream {
+	t.Helper()
+	j, err := Open(t.Context(), nc, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// push commits n more events of a folder, of consecutive ids, on top of prev.
+func push(t testing.TB, j *JetStream, prev checkpoint.Mark, n int) checkpoint.Mark {
+	t.Helper()
+	events := following(prev, n)
+	next, err := j.Commit(t.Context(), prev.Folder, events, prev, checkpointtest.After(prev, events))
+	if err != nil {
+		t.Fatalf("commit %d events: %v", n, err)
+	}
+	return next
+}
+
+// following are the n events after those that a mark accounts for.
+func following(prev checkpoint.Mark, n int) []schema.Event {
+	return checkpointtest.Events(prev.Folder, int64(prev.Accounted)+1, n)
+}
+
+// storedIDs returns the ids of the events of a folder as they lie in the
+// stream. It asks the leader: a consumer may live on a replica that lags.
+func storedIDs(ctx context.Context, j *JetStream, folder int) ([]string, error) {
+	var ids []string
+	next := messageQuery{NextOf: fmt.Sprintf("%s.folder.%d.>", j.o.Prefix, folder), Seq: 1}
+	for {
+		msg, err := j.get(ctx, j.o.Stream, next)
+		if err != nil || msg == nil {
+			return ids, err
+		}
+		e, err := schema.Decode(msg.data)
+		if err != nil {
+			return nil, err
+		}
+		ids, next.Seq = append(ids, e.ID), msg.seq+1
+	}
+}
+
+// eachMessage calls f with every message there is.
+func eachMessage(ctx context.Context, j *JetStream, filter string, f func(jetstream.Msg) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
+	if err != nil {
+		return err
+	}
+	pending := consumer.CachedInfo().NumPending
+	if pending == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		if err := f(msg); err != nil {
+			return err
+		}
+		if at, err := msg.Metadata(); err != nil || at.NumPending == 0 {
+			return err
+		}
+	}
+}
+
+// checkInvariants holds the stream to the promise: the mark accounts for
+// exactly the events that are there, each once, in order. It looks again when
+// a commit comes in between.
+func checkInvariants(t testing.TB, j *JetStream, folder int) checkpoint.Mark {
+	t.Helper()
+	for {
+		mark, err := j.Mark(t.Context(), folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := storedIDs(t.Context(), j, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := j.Mark(t.Context(), folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.Revision != mark.Revision {
+			continue
+		}
+		for i, id := range got {
+			if id != schema.EventID(folder, int64(i+1)) {
+				t.Fatalf("folder %d: event %s is number %d", folder, id, i+1)
+			}
+		}
+		if len(got) != mark.Accounted {
+			t.Fatalf("folder %d: the mark accounts for %d events, the stream holds %d", folder, mark.Accounted, len(got))
+		}
+		return mark
+	}
+}
+
+// eventually polls until ok, for what a server does in its own time.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("%s: not after 20 s", what)
+}

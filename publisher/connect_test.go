@@ -1,0 +1,177 @@
+package publisher
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"docspace-nats/publisher/natstest"
+)
+
+const password = "hunter2"
+
+func withPassword(o *server.Options) { o.Username, o.Password = "connector", password }
+
+func TestConnectTakesUserAndPasswordFromTheAddressAndTellsNobody(t *testing.T) {
+	t.Parallel()
+	s := natstest.Run(t, withPassword)
+	address := strings.Replace(s.URL(), "nats://", "nats://connector:"+password+"@", 1)
+	nc, err := Connect(t.Context(), ConnectOptions{URL: "127.0.0.1:1, " + address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	for _, bad := range []string{
+		strings.Replace(address, "connector", "other", 1),
+		"nats://connector:" + password + "%zz@127.0.0.1:4222",
+		"ftp://connector:" + password + "@127.0.0.1",
+		"nats://connector:" + password + "@",
+		"nats://connector:" + password + "@127.0.0.1:1",
+	} {
+		nc, err := Connect(t.Context(), ConnectOptions{URL: bad})
+		if err == nil {
+			nc.Close()
+			t.Errorf("Connect to %s succeeded", bad)
+		} else if strings.Contains(err.Error(), password) {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+}
+
+func TestConnectSaysWhyAServerRefuses(t *testing.T) {
+	t.Parallel()
+	s := natstest.Run(t, withPassword)
+	start := time.Now()
+	_, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), RetryFor: time.Minute})
+	if !errors.Is(err, nats.ErrAuthorization) || !strings.Contains(err.Error(), "rejects these credentials") {
+		t.Errorf("Connect = %v", err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("a refusal was repeated for %s", took)
+	}
+}
+
+func TestConnectWaitsForAServerOnlyIfAskedTo(t *testing.T) {
+	t.Parallel()
+	s := natstest.Run(t)
+	s.Shutdown()
+	if _, err := Connect(t.Context(), ConnectOptions{URL: s.URL()}); !errors.Is(err, nats.ErrNoServers) {
+		t.Errorf("Connect = %v, want no server", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := Connect(ctx, ConnectOptions{URL: s.URL(), RetryFor: -1}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Connect = %v, want the end of the context", err)
+	}
+	restarted := make(chan struct{})
+	go func() {
+		defer close(restarted)
+		s.Restart()
+	}()
+	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), RetryFor: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	<-restarted
+}
+
+func TestConnectTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
+	t.Parallel()
+	s := natstest.Run(t)
+	changes := make(chan bool, 16)
+	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), Changed: func(connected bool, _ error) { changes <- connected }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	s.Restart()
+	for _, want := range []bool{false, true} {
+		if got := <-changes; got != want {
+			t.Fatalf("told connected is %t, want %t", got, want)
+		}
+	}
+}
+
+func TestConnectUsesAnNKeySeedFile(t *testing.T) {
+	t.Parallel()
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := natstest.Run(t, func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} })
+	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), NKeySeed: write(t, seed)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+}
+
+func TestConnectNamesTheFileThatIsWrongAndShowsNoneOfIt(t *testing.T) {
+	t.Parallel()
+	s := natstest.Run(t)
+	text := write(t, []byte(password))
+	for name, o := range map[string]ConnectOptions{
+		"no such file":               {Credentials: filepath.Join(t.TempDir(), "absent")},
+		"nkey seed file " + text:     {NKeySeed: text},
+		text + " holds no PEM":       {CA: text},
+		"must both be given":         {Cert: text},
+		"client certificate " + text: {Cert: text, Key: text},
+		"certificate authorities":    {CA: filepath.Join(t.TempDir(), "absent")},
+	} {
+		o.URL = s.URL()
+		_, err := Connect(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), password) {
+			t.Errorf("Connect = %v, want %q", err, name)
+		}
+	}
+}
+
+func TestConnectTrustsOnlyTheGivenAuthority(t *testing.T) {
+	t.Parallel()
+	// The certificate of the HTTP test server is for 127.0.0.1 and its own authority.
+	web := httptest.NewTLSServer(nil)
+	defer web.Close()
+	s := natstest.Run(t, func(o *server.Options) {
+		o.TLSConfig = web.TLS.Clone()
+		o.TLSConfig.NextProtos = nil
+		o.TLSTimeout = 5
+	})
+	_, err := Connect(t.Context(), ConnectOptions{URL: s.URL()})
+	if err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("Connect without the authority = %v", err)
+	}
+	ca := write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
+	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), CA: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+}
+
+func write(t *testing.T, text []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,176 @@
+// Package publisher stores events in NATS JetStream, together with the mark
+// that says they are stored.
+//
+// A commit is one atomic batch: the events of a chunk, then the folder's new
+// mark, all in one stream. The mark names the sequence of the mark it replaces,
+// and the server refuses the batch when that is no longer the folder's newest.
+// So events and mark exist together or not at all, and of two writers one
+// wins. Nothing here rests on a clock, a lease or a window of remembered ids.
+//
+// The batch needs nats-server 2.12 or later. Its wire protocol is spoken here
+// because the client library has no call for it, and because what matters most
+// to this program is what happens when the answer is lost.
+//
+// The package does not know where events come from, nor when to poll.
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
+)
+
+// Limits of one commit.
+const (
+	// MaxEvents is how many events one commit takes: the server stores at
+	// most 1,000 messages together, and one of them is the mark.
+	MaxEvents = 999
+
+	// MaxBytes is how many bytes of events one commit takes. The server holds
+	// at most 128 MiB of messages it has received and not yet stored for a
+	// stream, for all its writers, and drops what comes on top; the commits of
+	// one process together stay below half of that. Events average 1 KiB, so a
+	// full commit is far from this bound.
+	MaxBytes = 16 << 20
+
+	// maxOpen is how many batches one process has open. The server allows 50
+	// per stream, and more than a few make no stream faster.
+	maxOpen = 4
+)
+
+// Options name the stream and say how to create it. The zero value means the
+// documented defaults.
+type Options struct {
+	Stream string // name of the stream; "DOCSPACE" when empty
+	Prefix string // first tokens of every subject; "docspace" when empty
+	Domain string // JetStream domain, for a stream behind a leaf node
+
+	// The rest is used when the stream is created, and compared when it exists.
+	Replicas int           // copies the cluster keeps; 1 when zero
+	MaxAge   time.Duration // how long events stay; zero means for ever
+	MaxBytes int64         // how much disk the stream may take; zero means no limit
+
+	// MessageIDs puts a Nats-Msg-Id on every event, for those who bridge
+	// onwards. The promise does not need it, and it costs the server memory.
+	MessageIDs bool
+
+	// RetryFor is how long one call goes on when the server does not answer or
+	// has no leader; 45 seconds when zero, which outlasts an election.
+	RetryFor time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Stream == "" {
+		o.Stream = "DOCSPACE"
+	}
+	if o.Prefix == "" {
+		o.Prefix = "docspace"
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.RetryFor == 0 {
+		o.RetryFor = 45 * time.Second
+	}
+	return o
+}
+
+// check refuses names that cannot work, before a server sees them.
+func (o Options) check() error {
+	if strings.ContainsAny(o.Stream, " \t\r\n.*>/\\") {
+		return fmt.Errorf("stream name %q: must not contain spaces, dots, slashes or wildcards", o.Stream)
+	}
+	for token := range strings.SplitSeq(o.Prefix, ".") {
+		if token == "" || strings.ContainsAny(token, " \t\r\n*>") || token[0] == '$' {
+			return fmt.Errorf("subject prefix %q: must be tokens separated by dots, without spaces, wildcards and $", o.Prefix)
+		}
+	}
+	if strings.ContainsAny(o.Domain, " \t\r\n.*>") {
+		return fmt.Errorf("JetStream domain %q: must not contain spaces, dots or wildcards", o.Domain)
+	}
+	return nil
+}
+
+// A JetStream keeps events and marks in one stream. Its methods may be called
+// by several goroutines.
+type JetStream struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	o        Options
+	api      string // prefix of the JetStream API subjects
+	open     *semaphore.Weighted
+	findings Findings
+}
+
+// Open returns the stream for use. It creates the stream when it is absent, and
+// a second, small one that keeps a copy of the marks, named <stream>_MARKS. An
+// existing stream is never changed: when a setting breaks the promise, Open
+// fails and names the setting and the value it needs. Findings tells the rest.
+func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+	j, err := newJetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	if j.findings, err = j.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.findings.Err(); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
+	}
+	j.findings = append(j.findings, j.prepareCopy(ctx)...)
+	return j, nil
+}
+
+// Inspect judges the server and the stream as Open does, and creates nothing.
+func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Findings, error) {
+	j, err := newJetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	f, err := j.facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return judge(f), nil
+}
+
+func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	js, api := jetstream.JetStream(nil), jetstream.DefaultAPIPrefix
+	var err error
+	if o.Domain == "" {
+		js, err = jetstream.New(nc)
+	} else {
+		js, err = jetstream.NewWithDomain(nc, o.Domain)
+		api = "$JS." + o.Domain + ".API."
+	}
+	if err != nil {
+		return nil, fmt.Errorf("JetStream client: %w", err)
+	}
+	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen)}, nil
+}
+
+// Findings returns what Open noticed and could live with.
+func (j *JetStream) Findings() Findings { return j.findings }
+
+// Stream returns the name of the stream.
+func (j *JetStream) Stream() string { return j.o.Stream }
+
+// EventSubjects is the filter of a consumer that wants every event and no
+// mark: <prefix>.folder.>
+func (j *JetStream) EventSubjects() string { return j.o.Prefix + ".folder.>" }
+
+// markSubjects matches the marks of all folders.
+func (j *JetStream) markSubjects() string { return j.o.Prefix + ".checkpoint.*" }
+
+func (j *JetStream) markSubject(folder int) string {
+	return fmt.Sprintf("%s.checkpoint.%d", j.o.Prefix, folder)
+}

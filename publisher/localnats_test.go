@@ -1,0 +1,130 @@
+package publisher
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"docspace-nats/checkpoint"
+)
+
+func TestTheEmbeddedServerKeepsItsDataOverARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := startLocal(t, LocalOptions{Dir: dir})
+	j := open(t, localConn(t, l), Options{})
+	mark := push(t, j, checkpoint.Mark{Folder: 7}, 100)
+	j.nc.Close()
+	l.Shutdown()
+
+	l = startLocal(t, LocalOptions{Dir: dir, SyncAlways: true})
+	defer l.Shutdown()
+	j = open(t, localConn(t, l), Options{})
+	if now := checkInvariants(t, j, 7); now.Revision != mark.Revision {
+		t.Fatalf("revision %d after the restart, want %d", now.Revision, mark.Revision)
+	}
+	push(t, j, mark, 100)
+	checkInvariants(t, j, 7)
+}
+
+func TestTheEmbeddedServerListensOnLoopbackOnly(t *testing.T) {
+	t.Parallel()
+	l := startLocal(t, LocalOptions{Dir: t.TempDir()})
+	defer l.Shutdown()
+	u, err := url.Parse(l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ip := net.ParseIP(u.Hostname()); !ip.IsLoopback() {
+		t.Errorf("it listens on %s", u.Hostname())
+	}
+	nc, err := nats.Connect(l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+}
+
+func TestASecondEmbeddedServerOnTheSameDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := startLocal(t, LocalOptions{Dir: dir})
+	if _, err := StartLocal(LocalOptions{Dir: dir}); !errors.Is(err, ErrLocalInUse) {
+		t.Errorf("StartLocal = %v, want ErrLocalInUse", err)
+	}
+	if out, err := secondProcess(t, dir); err == nil || !strings.Contains(out, "another process uses this directory") {
+		t.Errorf("a second process: %v\n%s", err, out)
+	}
+	l.Shutdown()
+	if out, err := secondProcess(t, dir); err != nil {
+		t.Errorf("a second process after Shutdown: %v\n%s", err, out)
+	}
+}
+
+const secondProcessDir = "PUBLISHER_TEST_LOCAL_DIR"
+
+// secondProcess runs this test binary again, to start a server on dir.
+func secondProcess(t *testing.T, dir string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMain$")
+	cmd.Env = append(os.Environ(), secondProcessDir+"="+dir)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(secondProcessDir)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	l, err := StartLocal(LocalOptions{Dir: dir})
+	if err != nil {
+		os.Stderr.WriteString(err.Error())
+		os.Exit(1)
+	}
+	l.Shutdown()
+}
+
+func TestAnEmbeddedServerThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
+	if _, err := StartLocal(LocalOptions{}); err == nil {
+		t.Error("StartLocal without a directory succeeded")
+	}
+	if _, err := StartLocal(LocalOptions{Dir: write(t, nil)}); err == nil {
+		t.Error("StartLocal on a file succeeded")
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = StartLocal(LocalOptions{Dir: t.TempDir(), Port: taken.Addr().(*net.TCPAddr).Port})
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("StartLocal on a taken port = %v", err)
+	}
+}
+
+func startLocal(t *testing.T, o LocalOptions) *Local {
+	t.Helper()
+	l, err := StartLocal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func localConn(t *testing.T, l *Local) *nats.Conn {
+	t.Helper()
+	nc, err := Connect(t.Context(), ConnectOptions{Local: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}

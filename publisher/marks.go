@@ -1,0 +1,163 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/checkpoint"
+)
+
+const (
+	// maxMarks bounds what Marks holds in memory.
+	maxMarks = 100_000
+	// marksWait bounds how long Marks takes.
+	marksWait = time.Minute
+)
+
+// ErrMarkLost is returned for a folder whose events are in the stream without
+// the mark that accounts for them. Somebody removed the mark, or wrote events
+// that are not from this program. Going on would store events twice, so the
+// operator decides: set the mark, or reset the folder.
+var ErrMarkLost = errors.New("its events are in the stream, but the mark that accounts for them is gone")
+
+// A storedMark is a mark as the stream holds it.
+type storedMark struct {
+	checkpoint.Mark
+	batch string // id of the batch that stored it
+}
+
+// Mark returns how far a folder has been published, a mark with nothing but
+// the folder when it never was. It asks the leader of the stream. The answer
+// can still be overtaken at any moment; Commit notices. A mark that a limit of
+// the stream has removed is put back from its copy.
+func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
+	var stored storedMark
+	read := func() (err error) {
+		stored, err = j.lastMark(ctx, folder)
+		if err == nil && stored.Revision == 0 {
+			stored, err = j.restoreMark(ctx, folder)
+		}
+		if err != nil && verdictOf(err) == never {
+			return backoff.Permanent(err)
+		}
+		return err
+	}
+	if err := backoff.Retry(read, backoff.WithContext(jittered(j.o.RetryFor), ctx)); err != nil {
+		return checkpoint.Mark{}, err
+	}
+	return stored.Mark, nil
+}
+
+// lastMark reads the mark once.
+func (j *JetStream) lastMark(ctx context.Context, folder int) (storedMark, error) {
+	msg, err := j.get(ctx, j.o.Stream, messageQuery{LastOf: j.markSubject(folder)})
+	if err != nil {
+		return storedMark{}, err
+	}
+	if msg == nil {
+		return storedMark{Mark: checkpoint.Mark{Folder: folder}}, nil
+	}
+	mark, err := decodeMark(msg.data, folder, msg.seq)
+	if err != nil {
+		return storedMark{}, err
+	}
+	return storedMark{Mark: mark, batch: msg.header.Get(headerBatchID)}, nil
+}
+
+// decodeMark reads the mark that lies at a sequence, and refuses one of
+// another folder.
+func decodeMark(data []byte, folder int, seq uint64) (checkpoint.Mark, error) {
+	mark, err := checkpoint.Decode(data)
+	if err != nil {
+		return checkpoint.Mark{}, fmt.Errorf("mark of folder %d at sequence %d: %w", folder, seq, err)
+	}
+	if mark.Folder != folder {
+		return checkpoint.Mark{}, fmt.Errorf("mark of folder %d at sequence %d: is of folder %d", folder, seq, mark.Folder)
+	}
+	mark.Revision = seq
+	return mark, nil
+}
+
+// Marks returns the marks of all folders, by folder, for people: they are read
+// one after the other while commits go on, and perhaps from a replica that has
+// not heard of the last ones. A mark that a limit has removed is missing until
+// Mark puts it back.
+func (j *JetStream) Marks(ctx context.Context) ([]checkpoint.Mark, error) {
+	ctx, cancel := context.WithTimeout(ctx, marksWait)
+	defer cancel()
+	newest := make(map[int]checkpoint.Mark)
+	err := j.eachMark(ctx, func(m checkpoint.Mark) error {
+		if newest[m.Folder] = m; len(newest) > maxMarks {
+			return fmt.Errorf("more than %d folders", maxMarks)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("marks in stream %s: %w", j.o.Stream, err)
+	}
+	marks := make([]checkpoint.Mark, 0, len(newest))
+	for _, m := range newest {
+		marks = append(marks, m)
+	}
+	slices.SortFunc(marks, func(a, b checkpoint.Mark) int { return a.Folder - b.Folder })
+	return marks, nil
+}
+
+// eachMark calls f with the newest mark of every folder, and again when a
+// newer one comes while it is reading.
+func (j *JetStream) eachMark(ctx context.Context, f func(checkpoint.Mark) error) error {
+	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{j.markSubjects()},
+		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
+	})
+	if err != nil {
+		return err
+	}
+	if consumer.CachedInfo().NumPending == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		at, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		folder, err := j.folderOf(msg.Subject())
+		if err != nil {
+			return err
+		}
+		mark, err := decodeMark(msg.Data(), folder, at.Sequence.Stream)
+		if err != nil {
+			return err
+		}
+		if err := f(mark); err != nil {
+			return err
+		}
+		if at.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+// folderOf reads the folder out of a mark's subject.
+func (j *JetStream) folderOf(subject string) (int, error) {
+	var folder int
+	if _, err := fmt.Sscanf(subject, j.o.Prefix+".checkpoint.%d", &folder); err != nil || j.markSubject(folder) != subject {
+		return 0, fmt.Errorf("subject %q is not that of a mark", subject)
+	}
+	return folder, nil
+}

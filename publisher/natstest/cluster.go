@@ -1,0 +1,103 @@
+package natstest
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// A ServerCluster is a JetStream cluster in this process.
+type ServerCluster struct {
+	Servers []*Server
+}
+
+// Cluster starts n servers that form one JetStream cluster and waits until it
+// has a leader.
+func Cluster(t testing.TB, n int) *ServerCluster {
+	t.Helper()
+	routes := freeAddresses(t, n)
+	c := new(ServerCluster)
+	for i := range n {
+		c.Servers = append(c.Servers, Run(t, func(o *server.Options) {
+			o.ServerName = fmt.Sprintf("n%d", i+1)
+			o.Cluster.Name = "test"
+			o.Cluster.Host = "127.0.0.1"
+			o.Cluster.Port = routes[i].Port
+			o.Routes = server.RoutesFromStr(join(routes))
+		}))
+	}
+	c.waitLeader(t)
+	return c
+}
+
+// URL lists the addresses of all servers.
+func (c *ServerCluster) URL() string {
+	urls := make([]string, len(c.Servers))
+	for i, s := range c.Servers {
+		urls[i] = s.URL()
+	}
+	return strings.Join(urls, ",")
+}
+
+// Conn is Server.Conn, to any of the servers.
+func (c *ServerCluster) Conn(t testing.TB, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	return connect(t, c.URL(), options...)
+}
+
+// StreamLeader returns the server that leads a stream of the default account,
+// nil while there is none.
+func (c *ServerCluster) StreamLeader(stream string) *Server {
+	for _, s := range c.Servers {
+		if srv := s.Embedded(); srv.Running() && srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream) {
+			return s
+		}
+	}
+	return nil
+}
+
+// waitLeader polls until all servers are current members of the cluster, since
+// a stream with replicas cannot be created before.
+func (c *ServerCluster) waitLeader(t testing.TB) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startup); time.Now().Before(deadline); <-tick.C {
+		for _, s := range c.Servers {
+			if srv := s.Embedded(); srv.JetStreamIsLeader() && len(srv.JetStreamClusterPeers()) == len(c.Servers) {
+				return
+			}
+		}
+	}
+	t.Fatalf("the NATS cluster has no leader after %s", startup)
+}
+
+// freeAddresses reserves n loopback ports and gives them back just before use:
+// servers of a cluster must know each other's port before they start.
+func freeAddresses(t testing.TB, n int) []*net.TCPAddr {
+	t.Helper()
+	addresses := make([]*net.TCPAddr, n)
+	for i := range addresses {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addresses[i] = l.Addr().(*net.TCPAddr)
+	}
+	return addresses
+}
+
+func join(addresses []*net.TCPAddr) string {
+	urls := make([]string, len(addresses))
+	for i, a := range addresses {
+		urls[i] = (&url.URL{Scheme: "nats", Host: a.String()}).String()
+	}
+	return strings.Join(urls, ",")
+}

@@ -1,0 +1,219 @@
+package publisher
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/publisher/natstest"
+)
+
+func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	found, err := Inspect(t.Context(), nc, Options{})
+	if err != nil || len(found) != 1 || found[0].Severity != Note || found.Err() != nil {
+		t.Fatalf("Inspect = %v, %v, want the note that the stream is absent", found, err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Stream(t.Context(), "DOCSPACE"); err == nil {
+		t.Fatal("Inspect created the stream")
+	}
+	if found := open(t, nc, Options{}).Findings(); len(found) != 0 {
+		t.Fatalf("findings on our own stream: %v", found)
+	}
+	if found, err := Inspect(t.Context(), nc, Options{}); err != nil || len(found) != 0 {
+		t.Fatalf("Inspect of our own stream = %v, %v", found, err)
+	}
+}
+
+// breaks has, for each rule, a stream as somebody may have made it, and what
+// must be said about it.
+var breaks = []struct {
+	setting  string
+	severity Severity
+	change   func(*jetstream.StreamConfig)
+}{
+	{"subjects", Broken, func(c *jetstream.StreamConfig) { c.Subjects = []string{"docspace.folder.*.file.>"} }},
+	{"allow_atomic", Broken, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }},
+	{"allow_rollup_hdrs", Broken, func(c *jetstream.StreamConfig) { c.AllowRollup = false }},
+	{"allow_msg_ttl", Broken, func(c *jetstream.StreamConfig) { c.AllowMsgTTL = false }},
+	{"deny_purge", Broken, func(c *jetstream.StreamConfig) { c.DenyPurge, c.AllowRollup = true, false }},
+	{"no_ack", Broken, func(c *jetstream.StreamConfig) { c.NoAck = true }},
+	{"allow_msg_counter", Broken, func(c *jetstream.StreamConfig) { c.AllowMsgCounter, c.AllowMsgTTL = true, false }},
+	{"mirror", Broken, func(c *jetstream.StreamConfig) {
+		*c = jetstream.StreamConfig{Name: c.Name, Mirror: &jetstream.StreamSource{Name: "ORIGIN"}}
+	}},
+	{"subject_transform", Broken, func(c *jetstream.StreamConfig) {
+		c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "docspace.folder.>", Destination: "elsewhere.>"}
+	}},
+	{"retention", Broken, func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
+	{"storage", Broken, func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }},
+	{"max_msgs_per_subject", Broken, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }},
+	{"max_msg_size", Broken, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 << 10 }},
+	{"sources", Warning, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "ORIGIN"}} }},
+	{"max_age", Warning, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
+	{"max_bytes", Warning, func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }},
+}
+
+func TestAStreamThatBreaksThePromiseIsRefusedWithTheSettingAndLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"origin"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range breaks {
+		t.Run(b.setting, func(t *testing.T) {
+			config := wantedStream(b.change)
+			created, err := js.CreateStream(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := created.CachedInfo().Config
+			found, err := Inspect(t.Context(), nc, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(found, func(f Finding) bool { return f.Setting == b.setting && f.Severity == b.severity && f.Need != "" }) {
+				t.Errorf("Inspect = %v, want %s %s", found, b.severity, b.setting)
+			}
+			_, err = Open(t.Context(), nc, Options{})
+			if refused := err != nil && strings.Contains(err.Error(), b.setting+" is "); refused != (b.severity == Broken) {
+				t.Errorf("Open = %v, but %s is %s", err, b.setting, b.severity)
+			}
+			after, err := js.Stream(t.Context(), config.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, after.CachedInfo().Config); diff != "" {
+				t.Errorf("the stream was changed: %s", diff)
+			}
+			if err := js.DeleteStream(t.Context(), config.Name); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func wantedStream(change func(*jetstream.StreamConfig)) jetstream.StreamConfig {
+	config := (&JetStream{o: Options{}.withDefaults()}).wanted()
+	change(&config)
+	return config
+}
+
+func TestASealedStreamIsRefused(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := wantedStream(func(*jetstream.StreamConfig) {})
+	if _, err := js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	config.Sealed = true
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), nc, Options{}); err == nil || !strings.Contains(err.Error(), "sealed is true, needs false") {
+		t.Fatalf("Open = %v", err)
+	}
+}
+
+func TestAllBrokenSettingsAreNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), nc, Options{})
+	for _, setting := range []string{"allow_atomic", "allow_rollup_hdrs", "allow_msg_ttl"} {
+		if err == nil || !strings.Contains(err.Error(), setting+" is false, needs true") {
+			t.Errorf("Open = %v, want %s named", err, setting)
+		}
+	}
+}
+
+// A server of today cannot be made to say that it is an older one, so this one
+// has no JetStream and somebody else answers for it.
+func TestAServerThatIsTooOldIsRefused(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t, func(o *server.Options) { o.JetStream = false }).Conn(t)
+	answer := func(subject, text string) {
+		if _, err := nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(text)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer("$JS.API.INFO", `{"type":"io.nats.jetstream.api.v1.account_info_response","limits":{},"api":{"level":1,"total":1,"errors":0}}`)
+	answer("$JS.API.STREAM.INFO.DOCSPACE", `{"type":"io.nats.jetstream.api.v1.stream_info_response","error":{"code":404,"err_code":10059,"description":"stream not found"}}`)
+	if _, err := nc.Subscribe("$JS.API.STREAM.CREATE.>", func(*nats.Msg) { t.Error("tried to create a stream on it") }); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), nc, Options{})
+	if err == nil || !strings.Contains(err.Error(), "nats-server 2.12") {
+		t.Fatalf("Open = %v, want the version that is needed", err)
+	}
+}
+
+func TestAServerWithoutJetStreamOrWithSmallMessagesIsRefused(t *testing.T) {
+	t.Parallel()
+	plain := natstest.Run(t, func(o *server.Options) { o.JetStream = false }).Conn(t)
+	if _, err := Open(t.Context(), plain, Options{}); err == nil || !strings.Contains(err.Error(), "JetStream is not enabled") {
+		t.Errorf("Open = %v", err)
+	}
+	small := natstest.Run(t, func(o *server.Options) { o.MaxPayload = 32 << 10 }).Conn(t)
+	if _, err := Open(t.Context(), small, Options{}); err == nil || !strings.Contains(err.Error(), "max_payload is 32768, needs at least 65536") {
+		t.Errorf("Open = %v", err)
+	}
+}
+
+func TestNamesThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	for _, o := range []Options{{Stream: "a.b"}, {Stream: "a*"}, {Prefix: "a..b"}, {Prefix: "a.*"}, {Prefix: "$JS"}, {Prefix: "a b"}, {Domain: "x.y"}} {
+		if _, err := Open(t.Context(), nc, o); err == nil {
+			t.Errorf("Open with %+v succeeded", o)
+		}
+	}
+}
+
+func TestASubjectPatternCoversWhatItMatches(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		wide, narrow string
+		want         bool
+	}{
+		{"docspace.>", "docspace.folder.>", true},
+		{">", "docspace.checkpoint.*", true},
+		{"docspace.folder.>", "docspace.folder.>", true},
+		{"docspace.*.>", "docspace.folder.>", true},
+		{"docspace.*.*", "docspace.checkpoint.*", true},
+		{"docspace.folder.*", "docspace.folder.>", false},
+		{"docspace.folder.>", "docspace.>", false},
+		{"docspace.checkpoint.7", "docspace.checkpoint.*", false},
+		{"docspace.checkpoint.*.x", "docspace.checkpoint.*", false},
+		{"docspace.checkpoint", "docspace.checkpoint.*", false},
+	} {
+		if got := covers(c.wide, c.narrow); got != c.want {
+			t.Errorf("covers(%q, %q) = %t", c.wide, c.narrow, got)
+		}
+	}
+}
