@@ -1,13 +1,11 @@
 package poller
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
-	"docspace-nats/checkpoint"
 	"docspace-nats/checkpoint/checkpointtest"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
@@ -146,15 +144,6 @@ func (r *rig) said() []string {
 		}
 	}
 	return kinds
-}
-
-func (r *rig) state(t testing.TB) checkpoint.State {
-	t.Helper()
-	mark, err := r.ledger.Mark(context.Background(), r.room)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return mark.State
 }
 
 func auditID(e schema.Event) int64 {

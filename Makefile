@@ -1,0 +1,40 @@
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## print these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: ## what CI runs: everything that must hold before a change is merged
+	bash .ci/run
+
+.PHONY: build
+build: ## build the static binary ./docspace-nats
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o docspace-nats ./cmd/docspace-nats
+
+.PHONY: image
+image: ## build the container image docspace-nats:$(VERSION)
+	docker build --build-arg VERSION=$(VERSION) -t docspace-nats:$(VERSION) .
+
+.PHONY: test
+test: ## run all tests with the race detector
+	go test -race ./...
+
+.PHONY: demo
+demo: ## simulated portal, embedded NATS and the connector in one process
+	go run ./cmd/docspace-nats demo
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: generate
+generate: ## rewrite generated code and the README table
+	go generate ./...
+	go test ./cmd/docspace-nats -run 'TestTheReadme' -update
+
+.PHONY: lint
+lint: ## format, vet and staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	go tool staticcheck ./...

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"docspace-nats/poller"
+	"docspace-nats/poller/docspace"
+	"docspace-nats/publisher"
+)
+
+func checkCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Prove, before starting, that the promise can be kept",
+		Long: `check looks at everything run depends on and changes nothing: the settings, the
+portal and what the account may do, each folder, the request budget, the NATS
+server and its stream. It prints a line for each, with what to do about those
+that are not fine.
+
+Exit status: 0 when run can start, 1 when something would keep it from its
+work, 2 when a setting is wrong.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := Load()
+			if err != nil {
+				return &usageError{err}
+			}
+			c := &checker{cfg: cfg}
+			c.all(cmd.Context())
+			return c.print(cmd.OutOrStdout(), asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	return cmd
+}
+
+// Verdicts of a check.
+const (
+	fine    = "ok"
+	warning = "warning"
+	broken  = "failed"
+	skipped = "skipped" // another check has to be fine first
+)
+
+// A finding is the outcome of one check.
+type finding struct {
+	Check   string `json:"check"`
+	Verdict string `json:"verdict"`
+	Text    string `json:"text"` // what was found, and what to do about it
+}
+
+// A checker collects findings, in the order they were made.
+type checker struct {
+	cfg      Config
+	portal   *docspace.Client
+	findings []finding
+	misset   bool // a setting is to blame
+}
+
+func (c *checker) say(check, verdict, format string, args ...any) {
+	c.findings = append(c.findings, finding{check, verdict, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) all(ctx context.Context) {
+	c.say("settings", fine, "all are understood")
+	for _, text := range c.cfg.Warnings() {
+		c.say("settings", warning, "%s", text)
+	}
+	if c.reach(ctx) && c.admitted(ctx) {
+		c.folders(ctx)
+	} else {
+		c.say("folders", skipped, "the portal has to answer first")
+	}
+	c.nats(ctx)
+}
+
+// reach asks for what anybody may know.
+func (c *checker) reach(ctx context.Context) bool {
+	var err error
+	if c.portal, err = newPortal(c.cfg, nil); err != nil {
+		c.say("portal", broken, "%v", err)
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	version, err := c.portal.Version(ctx)
+	if err != nil {
+		c.say("portal", broken, "%v; is DOCSPACE_URL the address of the portal?", err)
+		return false
+	}
+	if major, minor, ok := parseVersion(version); ok && (major < 2 || major == 2 && minor < 6) {
+		c.say("portal", broken, "DocSpace %s has no folder log; upgrade it to 3.6 or later", version)
+		return false
+	}
+	c.say("portal", fine, "%s answers, DocSpace %s", c.cfg.DocSpace.URL, version)
+	return true
+}
+
+func parseVersion(text string) (major, minor int, ok bool) {
+	n, _ := fmt.Sscanf(text, "%d.%d", &major, &minor)
+	return major, minor, n == 2
+}
+
+// admitted finds out who asks, and whether the key's scopes suffice.
+func (c *checker) admitted(ctx context.Context) bool {
+	key, err := c.portal.Key(ctx)
+	switch {
+	case errors.Is(err, docspace.ErrNotKey):
+		return c.signedIn(ctx)
+	case errors.Is(err, docspace.ErrUnauthorized):
+		c.say("credentials", broken, "the portal refuses %s; create an API key under Developer tools, or check that it is not expired or disabled", c.secret())
+		return false
+	case err != nil:
+		c.say("credentials", broken, "%v", err)
+		return false
+	}
+	good := true
+	for _, scope := range c.scopes() {
+		if !key.Permits(scope) {
+			c.say("credentials", broken, "the API key lacks the scope %s; create one that has it", scope)
+			good = false
+		}
+	}
+	if !good {
+		return false
+	}
+	if left := time.Until(key.Expires); !key.Expires.IsZero() && left < 30*24*time.Hour {
+		c.say("credentials", warning, "the API key expires on %s; replace it before", key.Expires.Format(time.DateOnly))
+		return true
+	}
+	c.say("credentials", fine, "the API key is accepted and has the scopes %s", strings.Join(c.scopes(), " and "))
+	return true
+}
+
+func (c *checker) signedIn(ctx context.Context) bool {
+	account, err := c.portal.Self(ctx)
+	switch {
+	case errors.Is(err, docspace.ErrUnauthorized):
+		c.say("credentials", broken, "the portal refuses %s", c.secret())
+		return false
+	case errors.Is(err, docspace.ErrScope):
+		c.say("credentials", fine, "accepted")
+		return true
+	case err != nil:
+		c.say("credentials", broken, "%v", err)
+		return false
+	case !account.Admin && !account.Owner && c.cfg.DocSpace.Folders.Rooms():
+		c.say("credentials", warning, "the account is no administrator and sees only its own rooms")
+		return true
+	}
+	c.say("credentials", fine, "signed in")
+	return true
+}
+
+// secret names the setting the credentials come from.
+func (c *checker) secret() string {
+	switch d := c.cfg.DocSpace; {
+	case d.APIKeySource() != nil:
+		return "DOCSPACE_API_KEY"
+	case d.TokenSource() != nil:
+		return "DOCSPACE_TOKEN"
+	}
+	return "DOCSPACE_USERNAME with DOCSPACE_PASSWORD"
+}
+
+func (c *checker) scopes() []string {
+	if c.cfg.DocSpace.Folders.Rooms() {
+		return []string{"files:read", "rooms:read"}
+	}
+	return []string{"files:read"}
+}
+
+// folders looks at each folder that would be watched, and at the first log
+// that has rows.
+func (c *checker) folders(ctx context.Context) {
+	folders, ok := c.watched(ctx)
+	if !ok {
+		return
+	}
+	ids, unreadable := false, 0
+	for _, folder := range folders {
+		page, err := c.portal.History(ctx, folder, docspace.Query{Count: 1})
+		switch {
+		case ctx.Err() != nil:
+			c.say("folders", skipped, "interrupted")
+			return
+		case errors.Is(err, docspace.ErrScope):
+			c.say("folder", broken, "the credentials lack the scope files:read")
+			return
+		case err != nil:
+			unreadable++
+			c.say("folder", broken, "%v; give the account access, or leave the folder out of DOCSPACE_FOLDERS", err)
+		case len(page.Entries) > 0 && !ids:
+			if page.Entries[0].ID <= 0 {
+				c.say("rows", broken, "%v", poller.ErrNoRowIDs)
+				return
+			}
+			ids = true
+		}
+	}
+	if unreadable == 0 {
+		c.say("folders", fine, "%d can be read", len(folders))
+	}
+	c.budget(len(folders))
+}
+
+// watched returns the folders run would watch.
+func (c *checker) watched(ctx context.Context) ([]int, bool) {
+	if c.cfg.DocSpace.Folders.Rooms() {
+		return c.rooms(ctx)
+	}
+	var ids []int
+	for _, id := range c.cfg.DocSpace.Folders {
+		folder, err := c.portal.Folder(ctx, id)
+		switch {
+		case errors.Is(err, docspace.ErrNotFound):
+			c.say("folder", broken, "folder %d does not exist; correct DOCSPACE_FOLDERS", id)
+		case err == nil && folder.ParentID == 0:
+			c.misset = true
+			c.say("folder", broken, "DOCSPACE_FOLDERS: %v", &poller.RootFolderError{ID: id, Title: folder.Title})
+		case err != nil:
+			c.say("folder", broken, "%v", err)
+		default:
+			ids = append(ids, id)
+		}
+	}
+	return ids, len(ids) > 0
+}
+
+func (c *checker) rooms(ctx context.Context) ([]int, bool) {
+	rooms, err := c.portal.Rooms(ctx)
+	switch {
+	case errors.Is(err, docspace.ErrForbidden):
+		c.say("rooms", broken, "the rooms cannot be listed: the credentials lack the scope rooms:read")
+		return nil, false
+	case err != nil:
+		c.say("rooms", broken, "%v", err)
+		return nil, false
+	case len(rooms) == 0:
+		c.say("rooms", warning, "the account sees no room yet; new ones are picked up")
+		return nil, false
+	}
+	ids := make([]int, len(rooms))
+	for i, room := range rooms {
+		ids[i] = room.ID
+	}
+	return ids, true
+}
+
+// budget compares what idle folders cost with what may be asked.
+func (c *checker) budget(folders int) {
+	limit := c.cfg.Poll.RequestsPerMinute
+	need := float64(folders) * float64(time.Minute) / float64(c.cfg.Poll.MaxInterval)
+	switch {
+	case limit == 0:
+		c.say("budget", fine, "%d idle folders cost %.0f requests a minute; there is no limit", folders, need)
+	case need > float64(limit)*0.8:
+		c.say("budget", warning, "%d idle folders cost %.0f requests a minute of %d; raise POLL_MAX_INTERVAL or POLL_REQUESTS_PER_MINUTE", folders, need, limit)
+	default:
+		c.say("budget", fine, "%d idle folders cost %.0f requests a minute of %d", folders, need, limit)
+	}
+}
+
+func (c *checker) nats(ctx context.Context) {
+	if c.cfg.NATS.URL == "" {
+		c.directory()
+		return
+	}
+	nc, err := publisher.Connect(ctx, connectOptions(c.cfg.NATS))
+	if err != nil {
+		c.say("nats", broken, "%v", err)
+		return
+	}
+	defer nc.Close()
+	c.say("nats", fine, "connected to nats-server %s", nc.ConnectedServerVersion())
+	findings, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS))
+	if err != nil {
+		c.say("stream", broken, "%v", err)
+		return
+	}
+	verdicts := map[publisher.Severity]string{publisher.Broken: broken, publisher.Warning: warning}
+	for _, f := range findings {
+		if verdict, ok := verdicts[f.Severity]; ok {
+			c.say("stream", verdict, "%s: %s", c.cfg.NATS.Stream, f)
+		}
+	}
+	if findings.Err() == nil {
+		c.say("stream", fine, "%s can hold the promise: events and marks are committed together", c.cfg.NATS.Stream)
+	}
+}
+
+// directory tries what the embedded server will do.
+func (c *checker) directory() {
+	dir := c.cfg.NATS.DataDir
+	probe, err := os.CreateTemp(dir, ".check-*")
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		c.say("nats", fine, "embedded server; %s will be created", dir)
+	case err != nil:
+		c.say("nats", broken, "embedded server: %v; make NATS_DATA_DIR writable", err)
+	default:
+		_ = probe.Close()
+		_ = os.Remove(probe.Name())
+		c.say("nats", fine, "embedded server with its files in %s", dir)
+	}
+}
+
+// print shows the findings and says by its error whether run can start.
+func (c *checker) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		text, err := json.Marshal(c.findings, jsontext.WithIndent("  "))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s\n", text)
+	} else {
+		for _, f := range c.findings {
+			fmt.Fprintf(w, "%-8s %-12s %s\n", f.Verdict, f.Check, f.Text)
+		}
+	}
+	switch {
+	case c.misset:
+		return &usageError{errReported}
+	case slices.ContainsFunc(c.findings, func(f finding) bool { return f.Verdict == broken }):
+		return errReported
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Config is everything an operator can set. Each field is filled from the one
+// environment variable its tag names; its desc is the line of the README table.
+//
+// Every tag carries the variable's full name: envconfig would read a shorter
+// one, such as `envconfig:"URL"` in a group, from a stray variable URL as well.
+type Config struct {
+	DocSpace DocSpaceConfig
+	NATS     NATSConfig
+	Poll     PollConfig
+	HTTP     HTTPConfig
+	Log      LogConfig
+}
+
+// DocSpaceConfig says which portal is watched, as whom, and what of it.
+type DocSpaceConfig struct {
+	URL          string  `envconfig:"DOCSPACE_URL" desc:"Address of the portal, such as https://docs.example.com. Required."`
+	APIKey       Secret  `envconfig:"DOCSPACE_API_KEY" desc:"API key, or personal access token, of the account that watches (scopes files:read and rooms:read). One kind of credentials is required: a key, a token, or a user name with its password."`
+	APIKeyFile   string  `envconfig:"DOCSPACE_API_KEY_FILE" desc:"File that holds the API key; read again when the portal refuses the key, so it can be replaced without a restart."`
+	Token        Secret  `envconfig:"DOCSPACE_TOKEN" desc:"Session token, instead of an API key."`
+	TokenFile    string  `envconfig:"DOCSPACE_TOKEN_FILE" desc:"File that holds the token; read again like the key's."`
+	Username     string  `envconfig:"DOCSPACE_USERNAME" desc:"E-mail address to sign in with, instead of an API key. Accounts with two-factor sign-in cannot be used so."`
+	Password     Secret  `envconfig:"DOCSPACE_PASSWORD" desc:"Password of DOCSPACE_USERNAME."`
+	PasswordFile string  `envconfig:"DOCSPACE_PASSWORD_FILE" desc:"File that holds the password; read again at every sign-in."`
+	Folders      Folders `envconfig:"DOCSPACE_FOLDERS" default:"rooms" desc:"Folder ids to watch, separated by commas, or rooms: every room the account can see, new ones included."`
+	Start        Start   `envconfig:"DOCSPACE_START" default:"beginning" desc:"Where a folder without a mark starts: beginning, now, or a time such as 2026-01-31T00:00:00Z."`
+	Privacy      string  `envconfig:"DOCSPACE_PRIVACY" default:"standard" desc:"What is published about people: standard (ids and names) or full (e-mail addresses too)."`
+}
+
+// NATSConfig says where events and marks are stored.
+type NATSConfig struct {
+	URL           ServerURL     `envconfig:"NATS_URL" desc:"NATS servers, separated by commas, such as nats://nats:4222. Empty: a server inside this program, with its files in NATS_DATA_DIR."`
+	CredsFile     string        `envconfig:"NATS_CREDS_FILE" desc:"Credentials file (JWT and key) for NATS_URL."`
+	TLSCAFile     string        `envconfig:"NATS_TLS_CA_FILE" desc:"Certificates (PEM) that vouch for the NATS server, instead of the system's."`
+	TLSCertFile   string        `envconfig:"NATS_TLS_CERT_FILE" desc:"Client certificate (PEM) for NATS; needs NATS_TLS_KEY_FILE."`
+	TLSKeyFile    string        `envconfig:"NATS_TLS_KEY_FILE" desc:"Key (PEM) of NATS_TLS_CERT_FILE."`
+	Stream        string        `envconfig:"NATS_STREAM" default:"DOCSPACE" desc:"Stream that holds events and marks; created when absent, never changed when present."`
+	SubjectPrefix string        `envconfig:"NATS_SUBJECT_PREFIX" default:"docspace" desc:"First tokens of every subject: <prefix>.folder.<id>.<category>.<action>."`
+	DataDir       string        `envconfig:"NATS_DATA_DIR" default:"./data" desc:"Directory of the server inside this program; not used with NATS_URL."`
+	Replicas      int           `envconfig:"NATS_REPLICAS" default:"1" desc:"Copies the NATS cluster keeps of a stream it creates for us, 1 to 5; 3 survives the loss of a server."`
+	MaxAge        time.Duration `envconfig:"NATS_MAX_AGE" default:"0s" desc:"How long a created stream keeps events, such as 2160h for 90 days; 0s: for ever. Marks are kept regardless."`
+	MaxBytes      int64         `envconfig:"NATS_MAX_BYTES" default:"0" desc:"Size in bytes at which a created stream drops its oldest messages, marks included; 0: no limit. A guard for the disk: prefer NATS_MAX_AGE."`
+}
+
+// PollConfig bounds how often and how hard the portal is asked.
+type PollConfig struct {
+	MinInterval       time.Duration `envconfig:"POLL_MIN_INTERVAL" default:"5s" desc:"Time between two polls of a folder that just changed; at least 1s."`
+	MaxInterval       time.Duration `envconfig:"POLL_MAX_INTERVAL" default:"2m" desc:"Time between two polls of an idle folder."`
+	RequestsPerMinute int           `envconfig:"POLL_REQUESTS_PER_MINUTE" default:"600" desc:"Requests a minute to the portal, all folders together; a portal allows 1500 per account. 0: no limit."`
+	MaxInFlight       int           `envconfig:"POLL_MAX_IN_FLIGHT" default:"8" desc:"Requests to the portal at the same moment, 1 to 50."`
+}
+
+// HTTPConfig says where the program shows its own state.
+type HTTPConfig struct {
+	Addr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"Address of /livez, /readyz and /metrics; empty turns them off. The container image listens on 0.0.0.0:8080."`
+}
+
+// LogConfig says how the program speaks on standard error.
+type LogConfig struct {
+	Level  string `envconfig:"LOG_LEVEL" default:"info" desc:"Least level that is logged: debug, info, warn or error."`
+	Format string `envconfig:"LOG_FORMAT" default:"auto" desc:"json, text, or auto: text on a terminal, otherwise json."`
+}
+
+// Load reads the configuration from the process environment and judges all of
+// it. The error joins every *Problem there is, in the order of the README
+// table; none of them shows a secret.
+func Load() (Config, error) {
+	cfg, found := readConfig(os.Environ())
+	return cfg, errors.Join(found.and(cfg.problems()).err())
+}
+
+// Read is Load for commands that need only a part of the configuration: it
+// refuses unknown variables and unreadable values, and leaves the rest to the
+// Validate of the variableGroups the command uses.
+func Read() (Config, error) {
+	cfg, found := readConfig(os.Environ())
+	return cfg, found.err()
+}
+
+// readConfig fills the configuration one variable at a time, because envconfig stops
+// at the first value it cannot read and an operator wants to hear of all.
+// environ only serves to find unknown names: envconfig itself always looks into
+// the process environment.
+func readConfig(environ []string) (Config, problems) {
+	var cfg Config
+	found := unknownVariables(environ)
+	for _, s := range settings(&cfg) {
+		if err := s.read(); err != nil {
+			found.add(s.name, "%s", err)
+		}
+	}
+	cfg.DocSpace.URL = strings.TrimSuffix(cfg.DocSpace.URL, "/")
+	return cfg, found
+}
+
+// A setting is one field of a Config and the variable that fills it.
+type setting struct {
+	name  string
+	field reflect.StructField
+	value reflect.Value
+}
+
+// settings lists every setting of cfg in the order of the README table.
+func settings(cfg *Config) []setting {
+	var all []setting
+	for _, group := range reflect.ValueOf(cfg).Elem().Fields() {
+		for field, value := range group.Fields() {
+			all = append(all, setting{field.Tag.Get("envconfig"), field, value})
+		}
+	}
+	return all
+}
+
+// read fills the field from its variable or its default. The error says what
+// the value must be; the field is then left at zero.
+func (s setting) read() error {
+	one := reflect.New(reflect.StructOf([]reflect.StructField{s.field}))
+	err := envconfig.Process("", one.Interface())
+	if parse, ok := errors.AsType[*envconfig.ParseError](err); ok {
+		return errors.New(wanted(parse))
+	}
+	if err != nil {
+		return err
+	}
+	s.value.Set(one.Elem().Field(0))
+	return nil
+}
+
+// wanted turns envconfig's complaint, which speaks of Go types, into what the
+// operator should write.
+func wanted(e *envconfig.ParseError) string {
+	switch e.TypeName {
+	case "time.Duration":
+		return fmt.Sprintf("must be a duration with its unit, such as 5s, 2m or 24h, got %s", shownValue(e.Value))
+	case "int", "int64":
+		return fmt.Sprintf("must be a whole number, got %s", shownValue(e.Value))
+	}
+	return e.Err.Error()
+}

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/publisher"
+	"docspace-nats/schema"
+)
+
+// Passwords of the users in deploy/nats/accounts.conf, which takes them from
+// the environment of the server.
+var natsPasswords = map[string]string{"connector": "hunter2c", "reader": "hunter2r", "operator": "hunter2o"}
+
+func TestTheNATSConfigurationIsUnderstood(t *testing.T) {
+	t.Parallel()
+	opts := natsOptions(t)
+	if opts.Port != 4222 || opts.HTTPHost != "127.0.0.1" || opts.StoreDir != "/data" || opts.SyncInterval != 2*time.Minute {
+		t.Errorf("port %d, monitoring on %s, files in %s, synced every %s", opts.Port, opts.HTTPHost, opts.StoreDir, opts.SyncInterval)
+	}
+	for _, volume := range at(compose(t), "services", "nats", "volumes").([]any) {
+		if name, dir, _ := strings.Cut(volume.(string), ":"); name == "nats-data" && dir != opts.StoreDir {
+			t.Errorf("Compose keeps %s, NATS writes to %s", dir, opts.StoreDir)
+		}
+	}
+	if publisher.DefaultURL != "nats://127.0.0.1:4222" {
+		t.Errorf("the port of %s is not what readers expect", publisher.DefaultURL)
+	}
+}
+
+func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
+	t.Parallel()
+	url := natsServer(t)
+	violations := make(chan error, 16)
+	nc, err := publisher.Connect(t.Context(), publisher.ConnectOptions{
+		URL: strings.Replace(url, "nats://", "nats://connector:"+natsPasswords["connector"]+"@", 1),
+		Changed: func(_ bool, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				violations <- err
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+
+	if _, err := publisher.Open(t.Context(), nc, publisher.Options{}); err != nil {
+		t.Fatalf("create the stream: %v", err)
+	}
+	stream, err := publisher.Open(t.Context(), nc, publisher.Options{})
+	if err != nil {
+		t.Fatalf("find the stream: %v", err)
+	}
+	mark := checkpoint.Mark{Folder: 42}
+	event := schema.Event{ID: "42-1", PartitionKey: "42", Type: "com.onlyoffice.docspace.file.uploaded.v1"}
+	event.Data.Feed.FolderID = "42"
+	event.Data.Action.Category, event.Data.Action.Name = "file", "uploaded"
+	if mark, err = stream.Commit(t.Context(), 42, []schema.Event{event}, mark, checkpoint.Mark{Folder: 42, Accounted: 1, Recent: []int64{1}}); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+	if again, err := stream.Mark(t.Context(), 42); err != nil || again.Revision != mark.Revision {
+		t.Errorf("mark: got revision %d, %v; want %d", again.Revision, err, mark.Revision)
+	}
+	if marks, err := stream.Marks(t.Context()); err != nil || len(marks) != 1 {
+		t.Errorf("all marks: got %v, %v", marks, err)
+	}
+	// What was refused without anybody waiting for an answer is told before
+	// the connection is closed.
+	if err := nc.FlushTimeout(5 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	nc.SetClosedHandler(func(*nats.Conn) { close(violations) })
+	nc.Close()
+	for err := range violations {
+		t.Errorf("the server refused the connector: %v", err)
+	}
+}
+
+func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
+	t.Parallel()
+	url := natsServer(t)
+	operator := natsUser(t, url, "operator")
+	js, err := jetstream.New(operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "DOCSPACE", Subjects: []string{"docspace.folder.>", "docspace.checkpoint.*"}, AllowDirect: true, AllowRollup: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"docspace.folder.42.file.uploaded", "docspace.checkpoint.42"} {
+		if _, err := js.Publish(t.Context(), subject, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consumer := func(filter string) string {
+		return fmt.Sprintf(`{"stream_name":"DOCSPACE","action":"create","config":{"name":"c","filter_subject":%q,"ack_policy":"none","mem_storage":true,"num_replicas":1}}`, filter)
+	}
+	const api = "$JS.API."
+	type request struct{ subject, body string }
+	allowed := map[string][]request{
+		"connector": {
+			{api + "INFO", ""},
+			{api + "STREAM.INFO.DOCSPACE", ""},
+			{api + "STREAM.MSG.GET.DOCSPACE", `{"last_by_subj":"docspace.checkpoint.42"}`},
+			{api + "DIRECT.GET.DOCSPACE", `{"last_by_subj":"docspace.checkpoint.42"}`},
+			{api + "DIRECT.GET.DOCSPACE.docspace.checkpoint.42", ""},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("docspace.checkpoint.*")},
+			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
+			{api + "CONSUMER.MSG.NEXT.DOCSPACE.c", `{"batch":1,"no_wait":true}`},
+			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
+			{"docspace.folder.42.file.renamed", "{}"},
+			{"docspace.checkpoint.42", "{}"},
+		},
+		"reader": {
+			{api + "INFO", ""},
+			{api + "STREAM.INFO.DOCSPACE", ""},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.folder.*.file.>", consumer("docspace.folder.*.file.>")},
+			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
+			{api + "CONSUMER.MSG.NEXT.DOCSPACE.c", `{"batch":1,"no_wait":true}`},
+		},
+	}
+	refused := map[string][]request{
+		"connector": {
+			{api + "STREAM.UPDATE.DOCSPACE", `{"name":"DOCSPACE"}`},
+			{api + "STREAM.DELETE.DOCSPACE", ""},
+			{api + "STREAM.PURGE.DOCSPACE", ""},
+			{api + "STREAM.MSG.DELETE.DOCSPACE", `{"seq":1}`},
+			{api + "STREAM.CREATE.OTHER", `{"name":"OTHER"}`},
+			{api + "STREAM.NAMES", ""},
+			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("")},
+			{api + "CONSUMER.DURABLE.CREATE.DOCSPACE.c", consumer("")},
+			{"docspace.elsewhere", "{}"},
+			{"orders.new", "{}"},
+		},
+		"reader": {
+			{"docspace.folder.42.file.uploaded", "{}"},
+			{"docspace.checkpoint.42", "{}"},
+			{api + "STREAM.MSG.GET.DOCSPACE", `{"last_by_subj":"docspace.checkpoint.42"}`},
+			{api + "DIRECT.GET.DOCSPACE.docspace.checkpoint.42", ""},
+			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("docspace.checkpoint.*")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.>", consumer(">")},
+			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
+			{api + "STREAM.UPDATE.DOCSPACE", `{"name":"DOCSPACE"}`},
+			{api + "STREAM.DELETE.DOCSPACE", ""},
+			{api + "STREAM.PURGE.DOCSPACE", ""},
+		},
+	}
+	for user, requests := range allowed {
+		for _, r := range requests {
+			if err := ask(t, natsUser(t, url, user), r.subject, r.body); err != nil {
+				t.Errorf("%s may not use %s: %v", user, r.subject, err)
+			}
+		}
+	}
+	for user, requests := range refused {
+		for _, r := range requests {
+			if err := ask(t, natsUser(t, url, user), r.subject, r.body); !errors.Is(err, nats.ErrPermissionViolation) {
+				t.Errorf("%s may use %s: %v", user, r.subject, err)
+			}
+		}
+	}
+}
+
+func TestNobodyConnectsWithoutAPassword(t *testing.T) {
+	t.Parallel()
+	url := natsServer(t)
+	for _, user := range []nats.Option{
+		nats.Name("nobody"), nats.UserInfo("connector", ""), nats.UserInfo("connector", natsPasswords["reader"]), nats.UserInfo("admin", "admin"),
+	} {
+		if nc, err := nats.Connect(url, user); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("connected: %v", err)
+			if nc != nil {
+				nc.Close()
+			}
+		}
+	}
+}
+
+func TestTheServerRefusesToStartWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	if _, err := server.ProcessConfigFile(filepath.Join(deployDir, "nats", "nats.conf")); err == nil || !strings.Contains(err.Error(), "_PASSWORD") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// ask sends a request and returns the violation the server reports, or what
+// kept the answer away. An answer that is a JetStream error is a failure too.
+func ask(t *testing.T, nc *nats.Conn, subject, body string) error {
+	t.Helper()
+	violation := make(chan error, 1)
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		select {
+		case violation <- err:
+		default:
+		}
+	})
+	inbox, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = inbox.Unsubscribe() }()
+	if err := nc.PublishRequest(subject, inbox.Subject, []byte(body)); err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	go func() {
+		msg, err := inbox.NextMsg(5 * time.Second)
+		if err == nil && strings.Contains(string(msg.Data), `"error"`) {
+			err = errors.New(string(msg.Data))
+		}
+		answer <- err
+	}()
+	select {
+	case err := <-violation:
+		return err
+	case err := <-answer:
+		return err
+	}
+}
+
+// natsUser connects as one of the users of accounts.conf.
+func natsUser(t *testing.T, url, name string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect())
+	if err != nil {
+		t.Fatalf("connect as %s: %v", name, err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// natsServer runs a server as deploy/nats configures it, except for where it
+// listens and stores.
+func natsServer(t *testing.T) (url string) {
+	t.Helper()
+	opts := natsOptions(t)
+	opts.Host, opts.Port, opts.HTTPPort, opts.StoreDir = "127.0.0.1", server.RANDOM_PORT, 0, t.TempDir()
+	opts.NoLog, opts.NoSigs = true, true
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	if !srv.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the server does not accept connections")
+	}
+	return srv.ClientURL()
+}
+
+// natsOptions reads a copy of deploy/nats in which the passwords are filled in,
+// since tests that run side by side share one environment.
+func natsOptions(t *testing.T) *server.Options {
+	t.Helper()
+	dir := t.TempDir()
+	for _, file := range []string{"nats.conf", "accounts.conf"} {
+		text := readFile(t, filepath.Join(deployDir, "nats", file))
+		for user, password := range natsPasswords {
+			text = strings.ReplaceAll(text, "$"+strings.ToUpper(user)+"_PASSWORD", password)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opts, err := server.ProcessConfigFile(filepath.Join(dir, "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users []string
+	for _, user := range opts.Users {
+		users = append(users, user.Username)
+	}
+	if diff := cmp.Diff([]string{"connector", "reader", "operator"}, users); diff != "" {
+		t.Fatalf("users (-want +got):\n%s", diff)
+	}
+	return opts
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary stand in for other programs: for this one in
+// scripts, and for a portal and a naive connector in processes of their own.
+func TestMain(m *testing.M) {
+	code := 0
+	testscript.Main(roles{m}, map[string]func(){
+		"docspace-nats":  main,
+		"portal-process": portalMain,
+		"naive-process":  naiveMain,
+	})
+	os.Exit(code)
+}
+
+// roles removes the built program after the tests.
+type roles struct{ *testing.M }
+
+func (r roles) Run() int {
+	code := r.M.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	return code
+}
+
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// program builds the program as a user would and returns its path.
+func program(t testing.TB) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "docspace-nats-test-*"); built.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "docspace-nats"), ".").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, "docspace-nats")
+}
+
+// role returns a command that runs the test binary as another program.
+func role(t testing.TB, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path)
+	cmd.Args = append([]string{name}, args...)
+	return cmd
+}
+
+// A process is a program under test.
+type process struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	ended  chan struct{}
+	err    error
+}
+
+// start runs the program with exactly this environment.
+func start(t testing.TB, cmd *exec.Cmd, env ...string) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+	cmd.Stderr = &p.stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill ends the process at once and waits until it is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// finish waits for the process to end by itself, with success.
+func (p *process) finish(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+	if p.err != nil {
+		t.Fatalf("%s: %v\n%s", p.cmd, p.err, p.stderr.String())
+	}
+}
+
+// peak is the largest resident memory of an ended process, in bytes.
+func (p *process) peak() int64 {
+	return p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+}
+
+// cpu is the processor time of an ended process, in seconds.
+func (p *process) cpu() float64 {
+	return (p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()).Seconds()
+}
+
+// startPortal runs a simulated portal in a process of its own and returns its
+// address and key.
+func startPortal(t testing.TB, rooms, rows int) (address, key string) {
+	t.Helper()
+	cmd := role(t, "portal-process", fmt.Sprint(rooms), fmt.Sprint(rows))
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, cmd)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(errors.Join(err, errors.New(p.stderr.String())))
+	}
+	address, key, _ = strings.Cut(strings.TrimSpace(line), " ")
+	return address, key
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"docspace-nats/poller"
+)
+
+func TestTheReadmeTableIsTheConfiguration(t *testing.T) {
+	holdReadme(t, "config", ConfigTable())
+}
+
+func TestTheReadmeShowsARealEvent(t *testing.T) {
+	golden := readFile(t, filepath.Join(repositoryDir, "poller", "testdata", "events", "5015-file-moved.json"))
+	// The address of the schema is left out unless one is configured.
+	event := regexp.MustCompile(`(?m)^  "dataschema": .*\n`).ReplaceAllString(golden, "")
+	holdReadme(t, "event", "```json\n"+strings.TrimSpace(event)+"\n```\n")
+}
+
+// holdReadme compares a part of the README, between its begin and end marks,
+// with what it should be; -update rewrites it. Parts are held one after the
+// other, since they share a file.
+func holdReadme(t *testing.T, part, want string) {
+	t.Helper()
+	path := filepath.Join(repositoryDir, "README.md")
+	begin, end := "<!-- "+part+":begin -->\n", "<!-- "+part+":end -->"
+	before, rest, begins := strings.Cut(readFile(t, path), begin)
+	got, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		t.Fatalf("README.md has no %s and %s", begin, end)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("run the tests of this package with -update (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryMetricThatIsNamedExists(t *testing.T) {
+	t.Parallel()
+	exist := make(map[string]bool)
+	descs := make(chan *prometheus.Desc, 100)
+	poller.NewMetrics().Describe(descs)
+	poller.NewSchedule(nil, poller.ScheduleOptions{}).Describe(descs)
+	close(descs)
+	name := regexp.MustCompile(`docspace_nats_[a-z_]+`)
+	for desc := range descs {
+		exist[name.FindString(desc.String())] = true
+	}
+	named := 0
+	for _, file := range append(filesUnder(t, deployDir), filepath.Join(repositoryDir, "README.md")) {
+		for _, metric := range name.FindAllString(readFile(t, file), -1) {
+			named++
+			if !exist[metric] {
+				t.Errorf("%s names the metric %s, which does not exist", file, metric)
+			}
+		}
+	}
+	if named < 2 {
+		t.Errorf("only %d metrics named: is this test looking in the right place?", named)
+	}
+}

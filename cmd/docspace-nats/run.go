@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"docspace-nats/poller"
+)
+
+func runCommand() *cobra.Command {
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Watch the configured folders until stopped",
+		Long: `run watches the configured folders, or every room, and stores each action as an
+event. It goes on from where it, or any other process with the same stream,
+stopped. The first interrupt stops it after the commit in hand, the second at
+once; neither loses or repeats anything.
+
+With --once it reads until every folder is caught up and exits: 0 when all are,
+1 when one could not be read to its end.
+
+Settings (environment variables):
+
+` + configHelp(),
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := Load()
+			if err != nil {
+				return &usageError{err}
+			}
+			return run(cmd.Context(), cfg, once, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "read until every folder is caught up, then exit")
+	return cmd
+}
+
+// run watches until ctx ends or, once, until everything is caught up.
+func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
+	log := newLogger(cfg.Log, stderr)
+	for _, warning := range cfg.Warnings() {
+		log.Warn().Msg(warning)
+	}
+	c, err := connect(ctx, cfg, log)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer c.close()
+	log.Info().Str("version", thisBuild().Version).Str("portal", cfg.DocSpace.URL).Str("stream", c.ledger.Stream()).
+		Stringer("folders", cfg.DocSpace.Folders).Msg("started; events and marks are committed together (atomic)")
+	if once {
+		err = c.catchUp(ctx, log)
+	} else {
+		err = c.watch(ctx, cfg, log)
+	}
+	log.Info().Msg("stopped")
+	return configuration(stopped(ctx, err))
+}
+
+// watch runs the members of the program. The error of the first that fails
+// stops the others and is the reason of the exit; the state is served to the
+// last.
+func (c *connector) watch(ctx context.Context, cfg Config, log zerolog.Logger) error {
+	server, err := serveState(cfg.HTTP.Addr, c, log)
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	members, ctx := errgroup.WithContext(ctx)
+	members.Go(func() error { return c.discovery.Run(ctx, c.schedule) })
+	members.Go(func() error { return c.schedule.Run(ctx) })
+	return members.Wait()
+}
+
+func (c *connector) catchUp(ctx context.Context, log zerolog.Logger) error {
+	if err := c.discovery.Find(ctx, c.schedule); err != nil {
+		return err
+	}
+	if err := c.schedule.CatchUp(ctx); err != nil {
+		return err
+	}
+	log.Info().Int("folders", len(c.schedule.Standings())).Msg("every folder is caught up")
+	return nil
+}
+
+// stopped turns what a stop looks like from inside into no error.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// configuration marks the mistakes that only the portal can tell.
+func configuration(err error) error {
+	var root *poller.RootFolderError
+	if errors.As(err, &root) {
+		return &usageError{fmt.Errorf("DOCSPACE_FOLDERS: %w", err)}
+	}
+	return err
+}

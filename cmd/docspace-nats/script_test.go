@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/publisher/natstest"
+)
+
+// Scripts drive the real program as a user would. Beside testscript's own
+// commands they have:
+//
+//	portal ROWS             a simulated portal with a room of so many rows:
+//	                        sets $PORTAL, $KEY, $ROOM and $ROOT
+//	website                 a server that answers HTML: sets $WEBSITE
+//	nats                    a NATS server: sets $NATS
+//	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
+//	stored N                $NATS holds so many events
+//	exits CODE COMMAND...   the command ends with that code
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"portal":  portalScript(t),
+			"website": websiteScript,
+			"nats":    natsScript(t),
+			"stream":  streamScript(t),
+			"stored":  storedScript(t),
+			"exits":   exitsScript,
+		},
+	})
+}
+
+func portalScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		rows, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		portal := docspacetest.New(docspacetest.Options{Seed: 1})
+		room := portal.CreateRoom(nil, "Deal room A")
+		portal.Fill(room, rows-1, 1)
+		server := httptest.NewServer(portal)
+		ts.Defer(server.Close)
+		ts.Setenv("PORTAL", server.URL)
+		ts.Setenv("KEY", portal.APIKey())
+		ts.Setenv("ROOM", strconv.Itoa(room))
+		ts.Setenv("ROOT", strconv.Itoa(portal.RoomsRoot()))
+		ts.Setenv("NARROW_KEY", portal.AddKey(nil, "files:read"))
+		ts.Setenv("BLIND_KEY", portal.AddKey(nil, "rooms:read"))
+	}
+}
+
+func websiteScript(ts *testscript.TestScript, _ bool, _ []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<!DOCTYPE html><title>Welcome</title>"))
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("WEBSITE", server.URL)
+}
+
+func natsScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		ts.Setenv("NATS", natstest.Run(t).URL())
+	}
+}
+
+func streamScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		js := scriptJetStream(t, ts)
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: args[0], Subjects: args[1:]})
+		ts.Check(err)
+	}
+}
+
+func storedScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		want, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		js := scriptJetStream(t, ts)
+		if got := storedEvents(t, js.Conn()); got != want {
+			ts.Fatalf("%d events stored, want %d", got, want)
+		}
+	}
+}
+
+func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStream {
+	nc, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	ts.Defer(nc.Close)
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	return js
+}
+
+func exitsScript(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%s ended with %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}

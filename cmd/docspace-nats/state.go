@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+)
+
+// A stateServer shows the program's state over HTTP: /livez, /readyz and
+// /metrics. It has no secrets to show and takes no orders.
+type stateServer struct{ http *http.Server }
+
+// serveState listens at once, so that a taken address is an error and not a
+// line in the log; an empty address serves nothing.
+func serveState(addr string, c *connector, log zerolog.Logger) (*stateServer, error) {
+	if addr == "" {
+		return &stateServer{}, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("HTTP_ADDR: cannot listen on %s: %w; choose another address, or an empty one for none", addr, err)}
+	}
+	s := &stateServer{http: &http.Server{
+		Handler:           c.stateHandler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}}
+	go func() {
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error().Err(err).Msg("state server")
+		}
+	}()
+	log.Info().Str("addr", listener.Addr().String()).Msg("serving /livez, /readyz and /metrics")
+	return s, nil
+}
+
+func (s *stateServer) close() {
+	if s.http == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = s.http.Shutdown(ctx)
+}
+
+func (c *connector) stateHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.ready()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// ready tells why the program is not doing its work, nil when it is.
+func (c *connector) ready() error {
+	if !c.nc.IsConnected() {
+		return errors.New("not connected to NATS")
+	}
+	return c.schedule.Ready()
+}
+
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// free reports whether a port of this machine is not in use.
+func free(port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = listener.Close()
+	return true
+}

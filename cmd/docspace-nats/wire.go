@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller"
+	"docspace-nats/poller/docspace"
+	"docspace-nats/publisher"
+	"docspace-nats/schema"
+)
+
+// A connector is the program's parts, put together as a Config says. This file
+// is the only one that knows them all.
+type connector struct {
+	portal    *docspace.Client
+	local     *publisher.Local // nil when NATS runs elsewhere
+	nc        *nats.Conn
+	ledger    *publisher.JetStream
+	schedule  *poller.Schedule
+	discovery *poller.Discovery
+	metrics   *prometheus.Registry
+}
+
+// connect assembles a connector. It waits for NATS until ctx ends, and asks
+// the portal only for its clock.
+func connect(ctx context.Context, cfg Config, log zerolog.Logger) (c *connector, err error) {
+	c = &connector{metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	metrics := poller.NewMetrics()
+	if c.portal, err = newPortal(cfg, metrics.Requested); err != nil {
+		return c, err
+	}
+	if err := c.connectNATS(ctx, cfg.NATS, log); err != nil {
+		return c, err
+	}
+	if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg.NATS)); err != nil {
+		return c, err
+	}
+	for _, f := range c.ledger.Findings().Of(publisher.Warning) {
+		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
+	}
+	marks, err := c.ledger.Marks(ctx)
+	if err != nil {
+		return c, err
+	}
+	began, err := c.began(ctx, cfg.DocSpace.Start, marks)
+	if err != nil {
+		return c, err
+	}
+	poll := poller.New(c.portal, c.ledger, poller.Options{
+		Start:    poller.Start{Anchor: cfg.DocSpace.Start.Time(began)},
+		Began:    began,
+		Feed:     feed(cfg.DocSpace),
+		Prefetch: min(4, cfg.Poll.MaxInFlight),
+		Writer:   writer(),
+		Metrics:  metrics,
+	})
+	c.schedule = poller.NewSchedule(poll, poller.ScheduleOptions{
+		MinInterval: cfg.Poll.MinInterval,
+		MaxInterval: cfg.Poll.MaxInterval,
+		Workers:     cfg.Poll.MaxInFlight,
+		Log:         log,
+	})
+	c.discovery = &poller.Discovery{IDs: cfg.DocSpace.Folders, Known: published(marks), Log: log}
+	c.metrics.MustRegister(metrics, c.schedule)
+	return c, nil
+}
+
+// close stops the parts in the order that loses least: the connection is
+// flushed before the server inside this process goes.
+func (c *connector) close() {
+	if c.nc != nil {
+		c.nc.Close()
+	}
+	if c.local != nil {
+		c.local.Shutdown()
+	}
+	if c.portal != nil {
+		c.portal.Close()
+	}
+}
+
+func newPortal(cfg Config, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
+	d := cfg.DocSpace
+	creds := docspace.Credentials{
+		APIKey:   docspace.Source(d.APIKeySource()),
+		Token:    docspace.Source(d.TokenSource()),
+		Password: docspace.Source(d.PasswordSource()),
+	}
+	if creds.Password != nil {
+		creds.Username = func() (string, error) { return d.Username, nil }
+	}
+	return docspace.New(d.URL, creds, docspace.Options{
+		UserAgent:         "docspace-nats/" + thisBuild().Version,
+		RequestsPerMinute: cfg.Poll.RequestsPerMinute,
+		MaxInFlight:       cfg.Poll.MaxInFlight,
+		Observe:           observe,
+	})
+}
+
+// connectNATS starts the embedded server when no other is configured, and
+// connects.
+func (c *connector) connectNATS(ctx context.Context, cfg NATSConfig, log zerolog.Logger) (err error) {
+	options := connectOptions(cfg)
+	options.RetryFor = -1
+	options.Changed = func(connected bool, err error) {
+		switch {
+		case err != nil:
+			log.Warn().Bool("connected", connected).Err(err).Msg("NATS connection")
+		case connected:
+			log.Info().Msg("NATS is back")
+		}
+	}
+	if cfg.URL == "" {
+		if c.local, err = startLocal(cfg, log); err != nil {
+			return err
+		}
+		options.Local = c.local
+	}
+	c.nc, err = publisher.Connect(ctx, options)
+	return err
+}
+
+// localPort is where NATS clients look first.
+const localPort = 4222
+
+// startLocal starts the embedded server on the usual port, or on a free one
+// when that is taken.
+func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
+	options := publisher.LocalOptions{Dir: cfg.DataDir, Port: localPort, Log: natsLog(log)}
+	if !free(localPort) {
+		options.Port = 0
+	}
+	local, err := publisher.StartLocal(options)
+	if err != nil {
+		return nil, err
+	}
+	log.Info().Str("url", local.URL()).Str("dir", cfg.DataDir).Msg("embedded NATS server is ready")
+	return local, nil
+}
+
+func connectOptions(cfg NATSConfig) publisher.ConnectOptions {
+	return publisher.ConnectOptions{
+		URL:         string(cfg.URL),
+		Credentials: cfg.CredsFile,
+		CA:          cfg.TLSCAFile,
+		Cert:        cfg.TLSCertFile,
+		Key:         cfg.TLSKeyFile,
+	}
+}
+
+func streamOptions(cfg NATSConfig) publisher.Options {
+	return publisher.Options{
+		Stream:   cfg.Stream,
+		Prefix:   cfg.SubjectPrefix,
+		Replicas: cfg.Replicas,
+		MaxAge:   cfg.MaxAge,
+		MaxBytes: cfg.MaxBytes,
+	}
+}
+
+// began returns when watching began, by the portal's clock: when the first
+// folder got its first mark, or now. A room created while the program was not
+// running is then read from its first row, whatever DOCSPACE_START says.
+func (c *connector) began(ctx context.Context, start Start, marks []checkpoint.Mark) (time.Time, error) {
+	var first time.Time
+	for _, m := range marks {
+		if first.IsZero() || m.Since.Before(first) {
+			first = m.Since
+		}
+	}
+	if !first.IsZero() {
+		return first, nil
+	}
+	now, err := c.portal.ServerTime(ctx)
+	if err != nil && start.now {
+		return now, fmt.Errorf("DOCSPACE_START=now needs the portal's clock: %w", err)
+	}
+	if err != nil {
+		return time.Now(), nil
+	}
+	return now, nil
+}
+
+// published returns the folders to look at even when the portal no longer
+// lists them.
+func published(marks []checkpoint.Mark) []int {
+	var folders []int
+	for _, m := range marks {
+		if m.State != checkpoint.Blind {
+			folders = append(folders, m.Folder)
+		}
+	}
+	return folders
+}
+
+func feed(cfg DocSpaceConfig) poller.Feed {
+	host := cfg.URL
+	if u, err := url.Parse(cfg.URL); err == nil {
+		host = u.Host
+	}
+	privacy, _ := schema.ParsePrivacy(cfg.Privacy) // validated with the configuration
+	return poller.Feed{
+		Portal:     host,
+		SourceBase: strings.TrimSuffix(cfg.URL, "/"),
+		Privacy:    privacy,
+	}
+}
+
+// writer names this process in the marks it writes.
+func writer() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
