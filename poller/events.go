@@ -55,11 +55,23 @@ func (f Feed) Event(e docspace.Entry, mode string, late bool, recorded time.Time
 		f.describe(d, e, action)
 	}
 	event.Subject = f.subject(d)
-	if f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || e.Malformed != "") {
+	if f.showsRaw(e, known) {
 		d.Raw = f.Privacy.RedactRaw(e.Raw)
 		d.Truncated = d.Raw == "" && len(e.Raw) > 0
 	}
 	return event
+}
+
+// forget drops what the row's event will not need, so that a commit's worth of
+// rows stays small.
+func (f Feed) forget(e *docspace.Entry) {
+	if _, known := schema.Resolve(e.Action.Code, e.Action.Name); !f.showsRaw(*e, known) {
+		e.Raw = nil
+	}
+}
+
+func (f Feed) showsRaw(e docspace.Entry, known bool) bool {
+	return f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || e.Malformed != "")
 }
 
 // Connector returns an event about the connector's own work on the folder. See

@@ -114,7 +114,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("mark of folder %d: %w", folder, err)
 	}
-	walk := newWalk(ctx, p.portal, p.adopted(mark), p.opts.Prefetch, p.searchedInVain(folder))
+	walk := p.newWalk(ctx, p.adopted(mark))
 	defer walk.close()
 	for report.More = true; report.More && report.Commits < p.opts.Turn; {
 		r, err := walk.read(ctx, p.adopted(mark), p.opts.Chunk)

@@ -48,6 +48,7 @@ type walk struct {
 	rows []docspace.Entry // read but not handed out, ascending by id
 	void int              // rows among them that the portal counts and does not show
 
+	feed  Feed
 	depth int             // pages read ahead
 	ahead map[int]*future // by the bottom index they were asked for
 	ctx   context.Context // ends with the walk; for the pages read ahead only
@@ -71,8 +72,16 @@ type future struct {
 	done chan struct{}
 }
 
-func newWalk(ctx context.Context, portal Portal, mark checkpoint.Mark, depth int, given vain) *walk {
-	w := &walk{portal: portal, folder: mark.Folder, anchor: mark.Anchor, depth: depth, given: given, ahead: make(map[int]*future)}
+func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
+	w := &walk{
+		portal: p.portal,
+		folder: mark.Folder,
+		anchor: mark.Anchor,
+		feed:   p.opts.Feed,
+		depth:  p.opts.Prefetch,
+		given:  p.searchedInVain(mark.Folder),
+		ahead:  make(map[int]*future),
+	}
 	w.ctx, w.stop = context.WithCancel(ctx)
 	w.seek(mark)
 	return w
@@ -230,6 +239,9 @@ func (w *walk) fetch(ctx context.Context, offset int) (docspace.Page, error) {
 	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: offset, Count: docspace.MaxPage, From: w.anchor})
 	if err != nil {
 		return page, err
+	}
+	for i := range page.Entries {
+		w.feed.forget(&page.Entries[i])
 	}
 	return identified(page)
 }

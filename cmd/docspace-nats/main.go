@@ -23,11 +23,11 @@ const (
 	exitUsage  = 2 // the command line or the configuration is wrong
 )
 
-// gcPercent lets the heap grow to five times what lives in it before it is
-// collected. What lives is a commit's worth of rows and little else, so this
-// costs some tens of megabytes and saves a third of the processor time of a
-// backfill. GOGC overrides it.
-const gcPercent = 400
+// gcPercent lets the heap grow to three times what lives in it before it is
+// collected. What lives is a few commits' worth of rows, so this costs some
+// tens of megabytes and saves a quarter of the processor time of a backfill.
+// GOGC overrides it.
+const gcPercent = 200
 
 func main() {
 	if os.Getenv("GOGC") == "" {
