@@ -24,7 +24,7 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 	next.LastPoll, next.Writer = now, p.opts.Writer
 
 	feed := p.feed(mark.Folder)
-	events := make([]schema.Event, 0, len(r.rows)+4)
+	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
 	events = append(events, transition(feed, mark, next, r, now)...)
 	ids := make([]int64, 0, len(r.rows))
 	for _, row := range r.rows {

@@ -41,9 +41,14 @@ type Ledger interface {
 	// Commit appends events and replaces prev by next, all or nothing, and
 	// returns next as stored. It returns checkpoint.ErrConflict when prev is no
 	// longer the folder's mark: somebody else is publishing it, and the caller
-	// must start again from Mark.
+	// must start again from Mark. An error with a method Fits() int tells how
+	// many of the events, from the first, are not too much at once.
 	Commit(ctx context.Context, folder int, events []schema.Event, prev, next checkpoint.Mark) (checkpoint.Mark, error)
 }
+
+// ownEvents is how many events about the connector's own work a commit may hold
+// beside its rows.
+const ownEvents = 4
 
 // Options say how a Poller works. The zero value of each field means its
 // documented default.
@@ -109,27 +114,30 @@ type Report struct {
 // until the newest row is in. It returns early, with nothing lost, when ctx
 // ends or another writer is faster.
 func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
-	report := Report{Folder: folder}
-	mark, err := p.ledger.Mark(ctx, folder)
+	report := Report{Folder: folder, More: true}
+	mark, err := p.mark(ctx, folder)
 	if err != nil {
-		return report, fmt.Errorf("mark of folder %d: %w", folder, err)
+		return report, err
 	}
-	walk := p.newWalk(ctx, p.adopted(mark))
+	walk := p.newWalk(ctx, mark)
 	defer walk.close()
-	for report.More = true; report.More && report.Commits < p.opts.Turn; {
-		r, err := walk.read(ctx, p.adopted(mark), p.opts.Chunk)
+	for most := p.opts.Chunk; report.More && report.Commits < p.opts.Turn; {
+		r, err := p.read(ctx, walk, mark, most)
 		if err != nil {
-			if r, err = p.refusal(ctx, folder, err); err != nil {
-				return report, err
-			}
+			return report, err
 		}
 		next, events := p.compose(mark, r)
 		if worthCommitting(mark, next, events) {
-			mark, err = p.ledger.Commit(ctx, folder, events, mark, next)
-			p.opts.Metrics.committed(err)
-			if err != nil {
-				return report, fmt.Errorf("commit %d events of folder %d: %w", len(events), folder, err)
+			stored, err := p.commit(ctx, events, mark, next)
+			if fewer := fits(err); fewer > 0 {
+				walk.seek(mark)
+				most = fewer
+				continue
 			}
+			if err != nil {
+				return report, err
+			}
+			mark = stored
 			report.Commits++
 		}
 		report.add(r, next, events)
@@ -139,13 +147,45 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	return report, nil
 }
 
-// adopted returns the mark to start from: the folder's own, or that of a folder
-// nobody has published yet.
-func (p *Poller) adopted(mark checkpoint.Mark) checkpoint.Mark {
+// mark returns the folder's mark. A folder nobody published yet starts where
+// the options say.
+func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
+	mark, err := p.ledger.Mark(ctx, folder)
+	if err != nil {
+		return mark, fmt.Errorf("mark of folder %d: %w", folder, err)
+	}
 	if mark.Revision == 0 {
 		mark.Anchor = p.opts.Start.Anchor
 	}
-	return mark
+	return mark, nil
+}
+
+// read asks the walk for what is next, and takes a refusal for an answer.
+func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, most int) (reading, error) {
+	r, err := walk.read(ctx, mark, most)
+	if err != nil {
+		return p.refusal(ctx, mark.Folder, err)
+	}
+	return r, nil
+}
+
+func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next checkpoint.Mark) (checkpoint.Mark, error) {
+	stored, err := p.ledger.Commit(ctx, mark.Folder, events, mark, next)
+	p.opts.Metrics.committed(err)
+	if err != nil {
+		return mark, fmt.Errorf("commit %d events of folder %d: %w", len(events), mark.Folder, err)
+	}
+	return stored, nil
+}
+
+// fits returns how many rows to try next when a commit was too large for the
+// ledger, 0 when that was not the matter.
+func fits(err error) int {
+	var large interface{ Fits() int }
+	if !errors.As(err, &large) {
+		return 0
+	}
+	return max(1, large.Fits()-ownEvents)
 }
 
 // refusal turns the portal's refusal to show a folder into a reading, to be

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller/docspace/docspacetest"
@@ -211,6 +212,46 @@ func TestARefusedCommitLosesNothing(t *testing.T) {
 		}
 	}
 	r.holds(t)
+}
+
+func TestACommitThatIsTooLargeIsMadeSmaller(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(320)
+	r.ledger.Before = func(_ int, events []schema.Event) error {
+		if len(events) > 60 {
+			return tooLarge(60)
+		}
+		return nil
+	}
+	r.poll(t)
+	r.holds(t)
+}
+
+type tooLarge int
+
+func (n tooLarge) Error() string { return fmt.Sprintf("only %d events fit", int(n)) }
+func (n tooLarge) Fits() int     { return int(n) }
+
+func TestAFolderStartsAtItsAnchorAndKeepsIt(t *testing.T) {
+	t.Parallel()
+	anchor := time.Now().Add(-time.Hour).Truncate(time.Second)
+	r := newRig(t, Options{Start: Start{Anchor: anchor}})
+	for i := range 300 {
+		at := anchor.Add(time.Duration(i-150) * time.Second)
+		r.portal.Record(docspacetest.Action{Code: 5070, Folder: r.room, Entry: r.room, At: at, Title: "past"})
+	}
+	const dated = 151 // from the anchor on, with the creation of the room
+	later := New(r.client, r.ledger, Options{Feed: r.poller.opts.Feed})
+	for _, p := range []*Poller{r.poller, later} {
+		if report, err := p.Poll(t.Context(), r.room); err != nil || report.Unread != 0 {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		mark, err := r.ledger.Mark(t.Context(), r.room)
+		if err != nil || !mark.Anchor.Equal(anchor) || mark.Accounted != dated || len(r.stored()) != dated {
+			t.Fatalf("%v, %d rows stored, want %d: %v", mark, len(r.stored()), dated, err)
+		}
+	}
 }
 
 func TestTwoPollersOfOneFolderStoreEachRowOnce(t *testing.T) {

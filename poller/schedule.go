@@ -35,8 +35,14 @@ type Schedule struct {
 	mu      sync.Mutex
 	turns   turns
 	folders map[int]*turn
-	paused  time.Time     // no poll starts before; the portal as a whole refuses
+	trouble trouble
 	wake    chan struct{} // something became due earlier than it was
+}
+
+// Trouble holds all folders back; it is zero while there is none.
+type trouble struct {
+	until time.Time // no poll starts before
+	wait  time.Duration
 }
 
 // A turn is the next poll of a folder.
@@ -159,7 +165,7 @@ func (s *Schedule) due() (*turn, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if wait := s.paused.Sub(now); wait > 0 {
+	if wait := s.trouble.until.Sub(now); wait > 0 {
 		return nil, wait
 	}
 	if len(s.turns) == 0 {
@@ -180,15 +186,18 @@ func (s *Schedule) turn(ctx context.Context, t *turn) {
 	if ctx.Err() != nil {
 		return
 	}
-	s.report(t, report, err)
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tell(t.standing, report, err)
 	now := time.Now()
 	t.standing.polled(began, now, report, err)
 	t.interval = s.pace(t.interval, report, err)
-	if portalWide(err) {
-		s.paused = now.Add(t.interval)
+	switch {
+	case shared(err):
+		s.trouble.wait = s.slower(s.trouble.wait)
+		s.trouble.until = now.Add(jitter(s.trouble.wait))
+	case err == nil:
+		s.trouble = trouble{}
 	}
 	t.due = now.Add(jitter(t.interval))
 	heap.Push(&s.turns, t)
@@ -203,7 +212,7 @@ func (s *Schedule) pace(last time.Duration, r Report, err error) time.Duration {
 	case errors.Is(err, checkpoint.ErrConflict):
 		return s.opts.MinInterval
 	case err != nil:
-		return min(max(2*last, s.opts.MinInterval), s.opts.MaxInterval)
+		return s.slower(last)
 	case r.State == checkpoint.Blind || r.State == checkpoint.Rewound:
 		return s.opts.MaxInterval
 	case r.More:
@@ -211,37 +220,54 @@ func (s *Schedule) pace(last time.Duration, r Report, err error) time.Duration {
 	case r.Events > 0:
 		return s.opts.MinInterval
 	default:
-		return min(max(2*last, s.opts.MinInterval), s.opts.MaxInterval)
+		return s.slower(last)
 	}
 }
 
-// report logs what an operator acts on: a folder that changes its state, a
-// poll that begins to fail, and one that works again.
-func (s *Schedule) report(t *turn, r Report, err error) {
-	log := s.opts.Log.With().Int("folder", t.folder).Logger()
-	before := t.standing.Err
+func (s *Schedule) slower(wait time.Duration) time.Duration {
+	return min(max(2*wait, s.opts.MinInterval), s.opts.MaxInterval)
+}
+
+// tell logs what an operator acts on: trouble that begins or ends, and a
+// folder that changes its state. Trouble that concerns all folders is told
+// once. The caller holds the lock.
+func (s *Schedule) tell(before Standing, r Report, err error) {
+	log := s.opts.Log.With().Int("folder", r.Folder).Logger()
 	switch {
 	case errors.Is(err, checkpoint.ErrConflict):
-		log.Debug().Err(err).Msg("another process publishes this folder; reading its mark again")
-		return
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		log.Error().Err(err).Msg("poll failed; it will be repeated")
-	case err == nil && before != nil && !errors.Is(before, checkpoint.ErrConflict):
-		log.Info().Msg("poll works again")
+		log.Debug().Err(err).Msg("another process publishes this folder; its mark is read again")
+	case shared(err) && s.trouble.wait == 0:
+		s.opts.Log.Error().Err(err).Msg("no folder can be polled; trying again")
+	case err != nil && !shared(err) && (before.Err == nil || before.Err.Error() != err.Error()):
+		log.Error().Err(err).Msg("this folder cannot be polled; trying again")
+	case err == nil && s.trouble.wait != 0:
+		s.opts.Log.Info().Msg("folders are polled again")
+	case err == nil && before.Err != nil && !shared(before.Err) && !errors.Is(before.Err, checkpoint.ErrConflict):
+		log.Info().Msg("this folder is polled again")
 	}
-	if err != nil || r.State == t.standing.State {
+	if err != nil || r.State == before.State {
 		return
 	}
 	line := log.Info()
 	if r.Reason != "" {
-		line = log.Warn()
+		line = log.Warn().Str("reason", r.Reason)
 	}
-	line.Str("state", string(r.State)).Str("reason", r.Reason).Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
+	line.Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
 }
 
-// portalWide reports whether an error concerns every folder alike.
-func portalWide(err error) bool {
-	return errors.Is(err, docspace.ErrUnauthorized) || errors.Is(err, docspace.ErrPayment) || errors.Is(err, docspace.ErrPortal)
+// shared reports whether an error concerns every folder alike: the portal as a
+// whole, the way to it, or the ledger.
+func shared(err error) bool {
+	for _, kind := range []error{docspace.ErrUnauthorized, docspace.ErrScope, docspace.ErrPayment, docspace.ErrPortal, docspace.ErrRateLimited} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	if status := new(docspace.StatusError); errors.As(err, &status) && status.Body == docspace.BodyError {
+		return false
+	}
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
 }
 
 // rouse wakes a waiting worker. The caller holds the lock.

@@ -38,6 +38,9 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("%d events exceed the %d events or %d bytes of one commit: the first %d fit", e.Events, MaxEvents, MaxBytes, e.Fit)
 }
 
+// Fits returns Fit, for callers that know no more of this error.
+func (e *TooLargeError) Fits() int { return e.Fit }
+
 // A batch is one commit, encoded once and sent as often as needed.
 type batch struct {
 	subjects []string

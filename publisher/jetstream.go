@@ -127,6 +127,8 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 }
 
 // Inspect judges the server and the stream as Open does, and creates nothing.
+// Where a sound stream exists it also proves that this connection may commit to
+// it, see Probe.
 func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Findings, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
@@ -136,7 +138,11 @@ func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Findings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge(f), nil
+	findings := judge(f)
+	if f.stream == nil || findings.Err() != nil {
+		return findings, nil
+	}
+	return findings, j.Probe(ctx)
 }
 
 func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {

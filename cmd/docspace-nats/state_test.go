@@ -1,0 +1,69 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/publisher/natstest"
+)
+
+func TestTheStateTellsWhetherTheWorkIsDone(t *testing.T) {
+	t.Parallel()
+	portal := docspacetest.New(docspacetest.Options{Seed: 1})
+	room := portal.CreateRoom(nil, "Secret plans")
+	portal.Fill(room, 300, 1)
+	site := httptest.NewServer(portal)
+	t.Cleanup(site.Close)
+	server := natstest.Run(t)
+	cfg := demoConfig(site.URL, portal.APIKey(), "")
+	cfg.NATS.URL = ServerURL(server.URL())
+	c, err := connect(t.Context(), cfg, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	if err := c.catchUp(t.Context(), zerolog.Nop()); err != nil {
+		t.Fatal(err)
+	}
+	state := c.stateHandler()
+
+	wantAnswer(t, state, "/livez", http.StatusOK, "ok")
+	wantAnswer(t, state, "/readyz", http.StatusOK, "ok")
+	metrics := wantAnswer(t, state, "/metrics", http.StatusOK, `docspace_nats_folders{state="watching"} 1`)
+	for _, want := range []string{
+		`docspace_nats_events_total{mode="backfill"} `, `docspace_nats_commits_total{outcome="stored"} 1`, `docspace_nats_unread_rows{folder="`,
+		`docspace_nats_folder_freshness_seconds{folder="`, `docspace_nats_requests_total{route="`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	for _, secret := range []string{portal.APIKey(), "Secret plans", "@"} {
+		if strings.Contains(metrics, secret) {
+			t.Errorf("/metrics shows %q", secret)
+		}
+	}
+	lost := c.nc.StatusChanged(nats.RECONNECTING)
+	server.Shutdown()
+	<-lost
+	wantAnswer(t, state, "/readyz", http.StatusServiceUnavailable, "not connected to NATS")
+	wantAnswer(t, state, "/livez", http.StatusOK, "ok")
+}
+
+func wantAnswer(t *testing.T, h http.Handler, path string, status int, text string) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	body, _ := io.ReadAll(w.Result().Body)
+	if w.Code != status || !strings.Contains(string(body), text) {
+		t.Errorf("GET %s: %d %q, want %d and %q", path, w.Code, body, status, text)
+	}
+	return string(body)
+}
