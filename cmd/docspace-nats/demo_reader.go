@@ -110,7 +110,7 @@ func (r *streamReader) keep(event schema.Event) {
 // event holds them without control characters.
 func (r *streamReader) show(subject string, event schema.Event) {
 	if r.history > 0 {
-		fmt.Fprintf(r.out, "(%d events of history were stored first)\n", r.history)
+		fmt.Fprintf(r.out, "(%d events of history)\n", r.history)
 		r.history = 0
 	}
 	target := ""

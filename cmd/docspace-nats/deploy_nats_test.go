@@ -106,8 +106,8 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	consumer := func(filter string) string {
-		return fmt.Sprintf(`{"stream_name":"DOCSPACE","action":"create","config":{"name":"c","filter_subject":%q,"ack_policy":"none","mem_storage":true,"num_replicas":1}}`, filter)
+	consumer := func(name, filter string) string {
+		return fmt.Sprintf(`{"stream_name":"DOCSPACE","action":"create","config":{"name":%q,"filter_subject":%q,"ack_policy":"none","mem_storage":true,"num_replicas":1}}`, name, filter)
 	}
 	const api = "$JS.API."
 	type request struct{ subject, body string }
@@ -116,9 +116,11 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "INFO", ""},
 			{api + "STREAM.INFO.DOCSPACE", ""},
 			{api + "STREAM.MSG.GET.DOCSPACE", `{"last_by_subj":"docspace.checkpoint.42"}`},
+			{api + "STREAM.CREATE.DOCSPACE_MARKS", `{"name":"DOCSPACE_MARKS","storage":"memory","sources":[{"name":"DOCSPACE","filter_subject":"docspace.checkpoint.*"}]}`},
+			{api + "STREAM.INFO.DOCSPACE_MARKS", ""},
 			{api + "DIRECT.GET.DOCSPACE", `{"last_by_subj":"docspace.checkpoint.42"}`},
 			{api + "DIRECT.GET.DOCSPACE.docspace.checkpoint.42", ""},
-			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("docspace.checkpoint.*")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("c", "docspace.checkpoint.*")},
 			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
 			{api + "CONSUMER.MSG.NEXT.DOCSPACE.c", `{"batch":1,"no_wait":true}`},
 			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
@@ -128,9 +130,9 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 		"reader": {
 			{api + "INFO", ""},
 			{api + "STREAM.INFO.DOCSPACE", ""},
-			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.folder.*.file.>", consumer("docspace.folder.*.file.>")},
-			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
-			{api + "CONSUMER.MSG.NEXT.DOCSPACE.c", `{"batch":1,"no_wait":true}`},
+			{api + "CONSUMER.CREATE.DOCSPACE.r.docspace.folder.*.file.>", consumer("r", "docspace.folder.*.file.>")},
+			{api + "CONSUMER.INFO.DOCSPACE.r", ""},
+			{api + "CONSUMER.MSG.NEXT.DOCSPACE.r", `{"batch":1,"no_wait":true}`},
 		},
 	}
 	refused := map[string][]request{
@@ -140,9 +142,11 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "STREAM.PURGE.DOCSPACE", ""},
 			{api + "STREAM.MSG.DELETE.DOCSPACE", `{"seq":1}`},
 			{api + "STREAM.CREATE.OTHER", `{"name":"OTHER"}`},
+			{api + "STREAM.DELETE.DOCSPACE_MARKS", ""},
+			{api + "STREAM.PURGE.DOCSPACE_MARKS", ""},
 			{api + "STREAM.NAMES", ""},
-			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("")},
-			{api + "CONSUMER.DURABLE.CREATE.DOCSPACE.c", consumer("")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("c", "")},
+			{api + "CONSUMER.DURABLE.CREATE.DOCSPACE.c", consumer("c", "")},
 			{"docspace.elsewhere", "{}"},
 			{"orders.new", "{}"},
 		},
@@ -151,9 +155,9 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{"docspace.checkpoint.42", "{}"},
 			{api + "STREAM.MSG.GET.DOCSPACE", `{"last_by_subj":"docspace.checkpoint.42"}`},
 			{api + "DIRECT.GET.DOCSPACE.docspace.checkpoint.42", ""},
-			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("")},
-			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("docspace.checkpoint.*")},
-			{api + "CONSUMER.CREATE.DOCSPACE.c.>", consumer(">")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("c", "")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("c", "docspace.checkpoint.*")},
+			{api + "CONSUMER.CREATE.DOCSPACE.c.>", consumer("c", ">")},
 			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
 			{api + "STREAM.UPDATE.DOCSPACE", `{"name":"DOCSPACE"}`},
 			{api + "STREAM.DELETE.DOCSPACE", ""},
