@@ -40,16 +40,16 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 			}
 			w.climbing, w.climbed = false, true
 		}
-		page, err := w.top(ctx)
+		top, err := w.top(ctx)
 		if err != nil {
 			return reading{}, err
 		}
-		if reaches(page, mark) {
-			return w.reconcile(ctx, mark, page, most)
+		if reaches(top, mark) {
+			return w.reconcile(ctx, mark, top, most)
 		}
 		if w.climbed {
 			// More than a page came in since the walk arrived here.
-			return reading{unread: page.Total - mark.Accounted, last: true}, nil
+			return reading{unread: top.total - mark.Accounted, last: true}, nil
 		}
 		w.seek(mark)
 		w.climbing = true
@@ -59,17 +59,17 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 // reconcile compares the newest page with the mark. What the portal counts
 // and what is committed or fresh must add up; rows that do not are searched
 // for below, where a row that became visible late would be.
-func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, page docspace.Page, most int) (reading, error) {
-	if reason := rewound(page, mark); reason != "" {
+func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, most int) (reading, error) {
+	if reason := rewound(top, mark); reason != "" {
 		return reading{rewound: reason, last: true}, nil
 	}
-	r := reading{rows: unknown(page, mark), last: true}
-	unread := page.Total - mark.Accounted
+	r := reading{rows: unknown(top, mark), last: true}
+	unread := top.total - mark.Accounted
 	if unread < 0 && len(r.rows) == 0 {
 		return reading{removed: -unread, last: true}, nil
 	}
 	if missing := unread - len(r.rows); missing > 0 && !w.searched(missing) {
-		if err := w.search(ctx, mark, page, missing, &r); err != nil {
+		if err := w.search(ctx, mark, top, missing, &r); err != nil {
 			return reading{}, err
 		}
 	}
@@ -87,19 +87,19 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, page docspac
 // search looks for missing rows below the newest page, as deep as the mark
 // remembers. Reading downwards, rows inserted meanwhile repeat and never hide
 // others.
-func (w *walk) search(ctx context.Context, mark checkpoint.Mark, page docspace.Page, missing int, r *reading) error {
+func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missing int, r *reading) error {
 	seen := make(map[int64]bool, len(r.rows))
 	for _, row := range r.rows {
 		seen[row.ID] = true
 	}
-	found, silent := 0, hidden(page, 0)
-	for offset := step; found < missing && offset < page.Total && !beyond(page, mark.Horizon()); offset += step {
+	found, silent := 0, s.hidden()
+	for offset := step; found < missing && offset < s.total && !s.below(mark.Horizon()); offset += step {
 		var err error
-		if page, err = w.fetch(ctx, offset); err != nil {
+		if s, err = w.fetch(ctx, offset); err != nil {
 			return err
 		}
-		silent += hidden(page, offset)
-		for _, row := range unknown(page, mark) {
+		silent += s.hidden()
+		for _, row := range unknown(s, mark) {
 			if !seen[row.ID] {
 				seen[row.ID] = true
 				r.rows = append(r.rows, row)
@@ -118,9 +118,9 @@ func (w *walk) searched(missing int) bool {
 }
 
 // unknown returns the rows of a page that are not committed.
-func unknown(page docspace.Page, mark checkpoint.Mark) []docspace.Entry {
+func unknown(s sheet, mark checkpoint.Mark) []docspace.Entry {
 	var rows []docspace.Entry
-	for _, row := range page.Entries {
+	for _, row := range s.rows {
 		if !mark.Known(row.ID) {
 			rows = append(rows, row)
 		}
@@ -130,37 +130,28 @@ func unknown(page docspace.Page, mark checkpoint.Mark) []docspace.Entry {
 
 // reaches reports whether the newest page goes down to the mark, or to the
 // bottom of the log.
-func reaches(page docspace.Page, mark checkpoint.Mark) bool {
-	if page.Total <= docspace.MaxPage && len(page.Entries) <= page.Total {
-		return true
-	}
-	return mark.Newest() != 0 && beyond(page, mark.Newest()+1)
-}
-
-// beyond reports whether the page shows a row below the id.
-func beyond(page docspace.Page, id int64) bool {
-	n := len(page.Entries)
-	return n > 0 && page.Entries[n-1].ID < id
+func reaches(s sheet, mark checkpoint.Mark) bool {
+	return s.whole() || mark.Newest() != 0 && s.below(mark.Newest()+1)
 }
 
 // rewound tells why the log cannot be the one that was published, or "".
 // Rows are never taken away from the top of a log: only a portal restored from
 // a backup, or a folder made anew, looks like that.
-func rewound(page docspace.Page, mark checkpoint.Mark) string {
+func rewound(s sheet, mark checkpoint.Mark) string {
 	newest := mark.Newest()
 	if newest == 0 {
 		return ""
 	}
-	if page.Total == 0 {
+	if s.total == 0 {
 		return fmt.Sprintf("the log is empty, and %d of its rows were published", mark.Accounted)
 	}
-	if len(page.Entries) == 0 {
+	if len(s.rows) == 0 {
 		return ""
 	}
-	if top := page.Entries[0].ID; top < newest {
+	if top := s.rows[0].ID; top < newest {
 		return fmt.Sprintf("its newest row is %d, and row %d was published", top, newest)
 	}
-	if !reaches(page, mark) || slices.ContainsFunc(page.Entries, func(e docspace.Entry) bool { return e.ID == newest }) {
+	if !reaches(s, mark) || s.holds(newest) {
 		return ""
 	}
 	return fmt.Sprintf("row %d was published and is gone", newest)

@@ -1,11 +1,9 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,9 +19,6 @@ const step = docspace.MaxPage - 1
 // patience is how often a page that slid away is asked for again before the
 // poll gives up and leaves the folder to the next one.
 const patience = 20
-
-// ErrNoRowIDs is returned for a portal that does not tell rows apart.
-var ErrNoRowIDs = errors.New("the portal is older than DocSpace 3.6, whose log has no row ids; upgrade the portal")
 
 // A walk reads one folder's log during one poll.
 //
@@ -67,10 +62,16 @@ type vain struct {
 const searchAgain = time.Hour
 
 type future struct {
-	page docspace.Page
-	err  error
-	done chan struct{}
+	sheet sheet
+	err   error
+	done  chan struct{}
 }
+
+// Reasons to leave the rest of a walk to the next poll.
+var (
+	errRestless = errors.New("rows were inserted faster than a page could be read; the next poll goes on from here")
+	errShrank   = errors.New("rows disappeared while it was read; the next poll starts over")
+)
 
 func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	w := &walk{
@@ -100,13 +101,13 @@ func (w *walk) seek(mark checkpoint.Mark) {
 	clear(w.ahead)
 }
 
-// top reads the newest page and with it the count.
-func (w *walk) top(ctx context.Context) (docspace.Page, error) {
-	page, err := w.fetch(ctx, 0)
+// top reads the newest rows and with them the count.
+func (w *walk) top(ctx context.Context) (sheet, error) {
+	s, err := w.fetch(ctx, 0)
 	if err == nil {
-		w.total = page.Total
+		w.total = s.total
 	}
-	return page, err
+	return s, err
 }
 
 // take hands out up to most rows, ascending, and the number of counted rows
@@ -131,79 +132,68 @@ func (w *walk) take(ctx context.Context, most int) ([]docspace.Entry, int, error
 
 // climb reads the page above the link and appends what is new in it.
 func (w *walk) climb(ctx context.Context) error {
-	low := w.next - 1
-	page, start, err := w.linked(ctx, low)
+	s, err := w.linked(ctx, w.next-1)
 	if err != nil {
 		return err
 	}
-	fresh := above(page.Entries, w.link)
-	end := page.Total - start // the page holds the rows below this index, shown or not
-	w.void += max(0, min(hidden(page, start), end-w.next-len(fresh)))
+	if s.end() <= w.next {
+		return fmt.Errorf("history of folder %d: %w", w.folder, errShrank)
+	}
+	fresh := s.above(w.link)
+	w.void += max(0, min(s.hidden(), s.end()-w.next-len(fresh)))
 	w.rows = append(w.rows, fresh...)
 	if len(fresh) > 0 {
 		w.link = fresh[len(fresh)-1].ID
 	}
-	w.next = max(w.next+1, end)
+	w.next = s.end()
 	return nil
 }
 
 // linked returns a page known to leave no row out between the link and its
-// top, and the offset it was read at. Where rows slid in between, it asks
-// again, reaching lower each time, down to half a page.
-func (w *walk) linked(ctx context.Context, low int) (docspace.Page, int, error) {
-	var last docspace.Page
-	var lastStart int
+// top. Where rows slid in between, it asks again, reaching lower each time,
+// down to half a page.
+func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
+	var last sheet
 	for try := range patience {
-		reach := low - min(1<<try-1, step/2)
-		start := w.offset(reach)
-		page, err := w.page(ctx, reach, try == 0)
+		s, err := w.page(ctx, low-min(1<<try-1, step/2), try == 0)
 		if err != nil {
-			return docspace.Page{}, 0, err
+			return sheet{}, err
 		}
-		if w.link != 0 && beyond(page, w.link+1) || w.bottomed(page, reach) {
-			w.count(page.Total)
-			return page, start, nil
+		switch {
+		case s.total < w.total:
+			return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errShrank)
+		case w.link != 0 && s.below(w.link+1), w.bottomed(s):
+			w.count(s.total)
+			return s, nil
+		case try > 0 && s.total == last.total && last.low() <= w.next:
+			// The count did not move around the page before: it holds just the
+			// rows that arithmetic says.
+			return last, nil
 		}
-		if try > 0 && page.Total == last.Total && w.settled(last, lastStart) {
-			return last, lastStart, nil
-		}
-		w.count(page.Total)
-		last, lastStart = page, start
+		w.count(s.total)
+		last = s
 	}
-	return docspace.Page{}, 0, fmt.Errorf("history of folder %d: rows were inserted faster than a page could be read, %d times in a row; the next poll goes on from here", w.folder, patience)
+	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 }
 
-// bottomed reports whether a page that reached far below the oldest row has
+// bottomed reports whether a page that reaches far below the oldest row has
 // it: one that is not full ends where the log ends.
-func (w *walk) bottomed(page docspace.Page, reach int) bool {
-	return w.next == 0 && reach <= -step/2 && len(page.Entries) < docspace.MaxPage
-}
-
-// settled reports whether a page read between two equal counts was read at
-// the offset it was meant for: then arithmetic alone says which rows it holds.
-func (w *walk) settled(page docspace.Page, start int) bool {
-	return page.Total-start-docspace.MaxPage <= w.next
+func (w *walk) bottomed(s sheet) bool {
+	return w.next == 0 && s.low() <= -step/4 && !s.full()
 }
 
 // count takes over a new count. Pages asked for under the old one lie
 // elsewhere now and are read again.
 func (w *walk) count(total int) {
-	if total == w.total {
-		return
+	if total != w.total {
+		w.total = total
+		clear(w.ahead)
 	}
-	w.total = total
-	clear(w.ahead)
-}
-
-// offset turns a bottom index into the offset from the top of the page that
-// begins there.
-func (w *walk) offset(low int) int {
-	return max(0, w.total-low-docspace.MaxPage)
 }
 
 // page returns the page that should begin at the bottom index low, read ahead
 // or now, and may ask for those above it.
-func (w *walk) page(ctx context.Context, low int, ahead bool) (docspace.Page, error) {
+func (w *walk) page(ctx context.Context, low int, ahead bool) (sheet, error) {
 	if !ahead {
 		return w.fetch(ctx, w.offset(low))
 	}
@@ -220,61 +210,34 @@ func (w *walk) page(ctx context.Context, low int, ahead bool) (docspace.Page, er
 	delete(w.ahead, low)
 	select {
 	case <-f.done:
-		return f.page, f.err
+		return f.sheet, f.err
 	case <-ctx.Done():
-		return docspace.Page{}, ctx.Err()
+		return sheet{}, ctx.Err()
 	}
+}
+
+// offset turns a bottom index into the offset from the top of the page that
+// begins there.
+func (w *walk) offset(low int) int {
+	return max(0, w.total-low-docspace.MaxPage)
 }
 
 func (w *walk) start(offset int) *future {
 	f := &future{done: make(chan struct{})}
 	w.reads.Go(func() {
 		defer close(f.done)
-		f.page, f.err = w.fetch(w.ctx, offset)
+		f.sheet, f.err = w.fetch(w.ctx, offset)
 	})
 	return f
 }
 
-func (w *walk) fetch(ctx context.Context, offset int) (docspace.Page, error) {
-	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: offset, Count: docspace.MaxPage, From: w.anchor})
+func (w *walk) fetch(ctx context.Context, start int) (sheet, error) {
+	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: start, Count: docspace.MaxPage, From: w.anchor})
 	if err != nil {
-		return page, err
+		return sheet{}, err
 	}
 	for i := range page.Entries {
 		w.feed.forget(&page.Entries[i])
 	}
-	return identified(page)
-}
-
-// identified leaves out rows without an id: they are counted and cannot be
-// told apart. When no row has one, the server is too old.
-func identified(page docspace.Page) (docspace.Page, error) {
-	anonymous := func(e docspace.Entry) bool { return e.ID <= 0 }
-	if !slices.ContainsFunc(page.Entries, anonymous) {
-		return page, nil
-	}
-	rows := len(page.Entries)
-	page.Entries = slices.DeleteFunc(page.Entries, anonymous)
-	if len(page.Entries) == 0 {
-		return page, fmt.Errorf("none of %d rows has an id: %w", rows, ErrNoRowIDs)
-	}
-	slices.SortStableFunc(page.Entries, func(a, b docspace.Entry) int { return cmp.Compare(b.ID, a.ID) })
-	return page, nil
-}
-
-// hidden returns how many rows of a page the portal counts and does not show:
-// it leaves out rows whose action it has no words for.
-func hidden(page docspace.Page, start int) int {
-	return max(0, min(docspace.MaxPage, page.Total-start)-len(page.Entries))
-}
-
-// above returns the entries with ids above the link, ascending.
-func above(newestFirst []docspace.Entry, link int64) []docspace.Entry {
-	n := 0
-	for n < len(newestFirst) && newestFirst[n].ID > link {
-		n++
-	}
-	fresh := slices.Clone(newestFirst[:n])
-	slices.Reverse(fresh)
-	return fresh
+	return newSheet(start, docspace.MaxPage, page)
 }
