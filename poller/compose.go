@@ -66,10 +66,27 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 		say(schema.Shrunk, schema.Connector{Rows: int64(r.removed), Detail: "rows that were published are gone from the bottom of the log"})
 	}
 	if r.hidden > 0 {
-		first := int64(mark.Accounted)
-		say(schema.Gap, schema.Connector{Reason: "hidden", Rows: int64(r.hidden), FirstIndex: &first, Detail: "rows the portal counts and does not show, at this index or above"})
+		say(schema.Gap, gap(mark, r))
 	}
 	return events
+}
+
+// gap describes rows that will not be seen: exactly where a row is known not to
+// be renderable, else by where the commit begins.
+func gap(mark checkpoint.Mark, r reading) schema.Connector {
+	first := int64(mark.Accounted)
+	if len(r.sick) < r.hidden {
+		return schema.Connector{Reason: "hidden", Rows: int64(r.hidden), FirstIndex: &first,
+			Detail: "rows the portal counts and does not show, at this index or above"}
+	}
+	status := 0
+	for i, sick := range r.sick {
+		if i == 0 || int64(sick.index) < first {
+			first, status = int64(sick.index), sick.status
+		}
+	}
+	return schema.Connector{Reason: "unrenderable", Rows: int64(r.hidden), FirstIndex: &first, Status: status,
+		Detail: "rows the portal fails to render, the lowest of them at this index"}
 }
 
 func blindness(refused *docspace.StatusError) string {

@@ -16,6 +16,7 @@ import (
 type reading struct {
 	rows    []docspace.Entry // not yet committed, ascending by id
 	hidden  int              // rows the portal counts and does not show
+	sick    []sickRow        // those of them that are known not to be renderable
 	removed int              // committed rows that are gone from the bottom of the log
 	missing int              // rows the portal counts that were not found
 	unread  int              // rows left after these
@@ -25,22 +26,25 @@ type reading struct {
 	last    bool // the look ended at the newest row
 }
 
+// size is how many rows it accounts for.
+func (r reading) size() int { return len(r.rows) + r.hidden }
+
 // read finds what is to be published next: history from the bottom while the
 // newest page does not reach down to the mark, then what is new at the top.
 func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (reading, error) {
 	for {
 		if w.climbing {
-			rows, hidden, err := w.take(ctx, most)
+			r, err := w.take(ctx, most)
 			if err != nil {
 				return reading{}, err
 			}
-			if len(rows)+hidden > 0 {
-				unread := max(0, w.total-mark.Accounted-len(rows)-hidden)
-				return reading{rows: rows, hidden: hidden, unread: unread}, nil
+			if r.size() > 0 {
+				r.unread = max(0, w.total-mark.Accounted-r.size())
+				return r, nil
 			}
 			w.climbing, w.climbed = false, true
 		}
-		top, err := w.top(ctx)
+		top, err := w.top(ctx, mark)
 		if err != nil {
 			return reading{}, err
 		}
@@ -68,7 +72,9 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	if unread < 0 && len(r.rows) == 0 {
 		return reading{removed: -unread, last: true}, nil
 	}
-	if missing := unread - len(r.rows); missing > 0 && !w.searched(missing) {
+	r.sick = top.sickSince(mark.Accounted)
+	r.hidden = max(0, min(len(r.sick), unread-len(r.rows)))
+	if missing := unread - r.size(); missing > 0 && !w.searched(missing) {
 		if err := w.search(ctx, mark, top, missing, &r); err != nil {
 			return reading{}, err
 		}
@@ -77,7 +83,7 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	if len(r.rows) > most {
 		r.rows, r.last = r.rows[:most], false
 	}
-	r.unread = max(0, unread-len(r.rows)-r.hidden)
+	r.unread = max(0, unread-r.size())
 	if r.last {
 		r.missing = r.unread
 	}
@@ -92,8 +98,8 @@ func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missin
 	for _, row := range r.rows {
 		seen[row.ID] = true
 	}
-	found, silent := 0, s.hidden()
-	for offset := step; found < missing && offset < s.total && !s.below(mark.Horizon()); offset += step {
+	found, silent := 0, s.hidden()-r.hidden
+	for offset := s.start + s.asked - 1; found < missing && offset < s.total && !s.below(mark.Horizon()); offset += step {
 		var err error
 		if s, err = w.fetch(ctx, offset); err != nil {
 			return err
@@ -107,7 +113,8 @@ func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missin
 			}
 		}
 	}
-	r.dug, r.hidden = true, max(0, min(missing-found, silent))
+	r.dug = true
+	r.hidden += max(0, min(missing-found, silent))
 	return nil
 }
 

@@ -79,6 +79,7 @@ type Poller struct {
 	mu      sync.Mutex
 	folders map[int]docspace.Folder
 	vain    map[int]vain
+	ailing  map[int]ailment
 }
 
 // New returns a Poller.
@@ -94,6 +95,7 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 		opts:    opts,
 		folders: make(map[int]docspace.Folder),
 		vain:    make(map[int]vain),
+		ailing:  make(map[int]ailment),
 	}
 }
 
@@ -142,7 +144,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 		}
 		report.add(r, next, events)
 		p.opts.Metrics.published(r, events)
-		p.remember(folder, r)
+		p.remember(folder, r, walk.ailment)
 	}
 	return report, nil
 }
@@ -236,14 +238,17 @@ func (p *Poller) description(folder int) docspace.Folder {
 	return p.folders[folder]
 }
 
-func (p *Poller) searchedInVain(folder int) vain {
+// remembered returns what earlier polls of this process found out about a
+// folder.
+func (p *Poller) remembered(folder int) (vain, ailment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.vain[folder]
+	return p.vain[folder], p.ailing[folder]
 }
 
-// remember keeps the outcome of a search until the next one is due.
-func (p *Poller) remember(folder int, r reading) {
+// remember keeps the outcome of a search until the next one is due, and where
+// not to look.
+func (p *Poller) remember(folder int, r reading, a ailment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -251,5 +256,10 @@ func (p *Poller) remember(folder int, r reading) {
 		delete(p.vain, folder)
 	case r.dug:
 		p.vain[folder] = vain{missing: r.missing, at: time.Now()}
+	}
+	if a == (ailment{}) {
+		delete(p.ailing, folder)
+	} else {
+		p.ailing[folder] = a
 	}
 }

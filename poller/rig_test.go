@@ -20,6 +20,7 @@ type rig struct {
 	ledger *checkpointtest.Memory
 	poller *Poller
 	room   int
+	sick   []int64 // rows made unrenderable
 }
 
 func newRig(t testing.TB, opts Options) *rig {

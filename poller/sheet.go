@@ -18,6 +18,7 @@ type sheet struct {
 	start, asked int              // offset from the newest row, and number of rows
 	total        int              // rows of the folder
 	rows         []docspace.Entry // newest first, each with an id
+	sick         []sickRow        // those that cannot be rendered
 }
 
 // newSheet leaves out rows without an id: they are counted and cannot be told
@@ -45,6 +46,17 @@ func (s sheet) low() int { return s.end() - s.asked }
 // whose action it has no words for.
 func (s sheet) hidden() int {
 	return max(0, min(s.asked, s.end())-len(s.rows))
+}
+
+// sickSince returns the rows from a bottom index on that cannot be rendered.
+func (s sheet) sickSince(index int) []sickRow {
+	var since []sickRow
+	for _, row := range s.sick {
+		if row.index >= index {
+			since = append(since, row)
+		}
+	}
+	return since
 }
 
 // full reports whether there may be more rows below.

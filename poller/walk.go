@@ -37,11 +37,13 @@ type walk struct {
 	climbing bool // history is being read, from the mark upwards
 	climbed  bool // … and was read to its end in this poll
 	given    vain
+	ailment  ailment
 
 	next int              // bottom index of the next row to read
 	link int64            // id of the row below it; 0 when unknown
 	rows []docspace.Entry // read but not handed out, ascending by id
 	void int              // rows among them that the portal counts and does not show
+	sick []sickRow        // those of them that cannot be rendered
 
 	feed  Feed
 	depth int             // pages read ahead
@@ -80,9 +82,9 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 		anchor: mark.Anchor,
 		feed:   p.opts.Feed,
 		depth:  p.opts.Prefetch,
-		given:  p.searchedInVain(mark.Folder),
 		ahead:  make(map[int]*future),
 	}
+	w.given, w.ailment = p.remembered(mark.Folder)
 	w.ctx, w.stop = context.WithCancel(ctx)
 	w.seek(mark)
 	return w
@@ -97,37 +99,43 @@ func (w *walk) close() {
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
 	w.next, w.link = mark.Accounted, mark.Newest()
-	w.rows, w.void = nil, 0
+	w.rows, w.void, w.sick = nil, 0, nil
 	clear(w.ahead)
 }
 
-// top reads the newest rows and with them the count.
-func (w *walk) top(ctx context.Context) (sheet, error) {
-	s, err := w.fetch(ctx, 0)
+// top reads the newest rows and with them the count. Where the newest page is
+// known to hold a row that cannot be rendered, it reads the part without it,
+// if that reaches down to the mark.
+func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
+	s, well, err := w.aroundAilment(ctx, mark)
+	if !well && err == nil {
+		s, err = w.fetch(ctx, 0)
+		w.ailment = diagnose(s)
+	}
 	if err == nil {
 		w.total = s.total
 	}
 	return s, err
 }
 
-// take hands out up to most rows, ascending, and the number of counted rows
-// among them that the portal does not show. No rows means the walk has
-// reached the count it works with.
-func (w *walk) take(ctx context.Context, most int) ([]docspace.Entry, int, error) {
+// take hands out up to most rows, ascending, and what the portal counts among
+// them and does not show. Nothing at all means the walk has reached the count
+// it works with.
+func (w *walk) take(ctx context.Context, most int) (reading, error) {
 	for len(w.rows) < most && w.next < w.total {
 		if err := w.climb(ctx); err != nil {
-			return nil, 0, err
+			return reading{}, err
 		}
 	}
 	if len(w.rows) > most {
 		// The rows not shown may lie above the ones handed out: they wait.
-		rows := w.rows[:most:most]
+		r := reading{rows: w.rows[:most:most]}
 		w.rows = w.rows[most:]
-		return rows, 0, nil
+		return r, nil
 	}
-	rows, void := w.rows, w.void
-	w.rows, w.void = nil, 0
-	return rows, void, nil
+	r := reading{rows: w.rows, hidden: w.void, sick: w.sick}
+	w.rows, w.void, w.sick = nil, 0, nil
+	return r, nil
 }
 
 // climb reads the page above the link and appends what is new in it.
@@ -140,6 +148,7 @@ func (w *walk) climb(ctx context.Context) error {
 		return fmt.Errorf("history of folder %d: %w", w.folder, errShrank)
 	}
 	fresh := s.above(w.link)
+	w.sick = append(w.sick, s.sickSince(w.next)...)
 	w.void += max(0, min(s.hidden(), s.end()-w.next-len(fresh)))
 	w.rows = append(w.rows, fresh...)
 	if len(fresh) > 0 {
@@ -231,13 +240,22 @@ func (w *walk) start(offset int) *future {
 	return f
 }
 
+// fetch reads a page; rows that cannot be rendered are left out of it.
 func (w *walk) fetch(ctx context.Context, start int) (sheet, error) {
-	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: start, Count: docspace.MaxPage, From: w.anchor})
+	s, err := w.ask(ctx, start, docspace.MaxPage)
+	if poison(err) != 0 {
+		return w.cutOut(ctx, start, err)
+	}
+	return s, err
+}
+
+func (w *walk) ask(ctx context.Context, start, count int) (sheet, error) {
+	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: start, Count: count, From: w.anchor})
 	if err != nil {
 		return sheet{}, err
 	}
 	for i := range page.Entries {
 		w.feed.forget(&page.Entries[i])
 	}
-	return newSheet(start, docspace.MaxPage, page)
+	return newSheet(start, count, page)
 }

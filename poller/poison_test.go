@@ -1,0 +1,176 @@
+package poller
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace"
+	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/schema"
+)
+
+func TestARowNobodyCanRenderBecomesAGapAndTheOthersAreStored(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusInternalServerError, http.StatusBadRequest, http.StatusForbidden, http.StatusUnsupportedMediaType} {
+		for _, sick := range [][]int{{0}, {77}, {249}, {249, 248}, {3, 100, 101, 250}, {198, 199}} {
+			t.Run(fmt.Sprint(status, sick), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, Options{Chunk: 90})
+				r.act(250)
+				r.poison(status, sick...)
+				r.poll(t)
+				r.holdsBut(t, len(sick))
+				for range 5 {
+					r.act(30)
+					r.poll(t)
+					r.holdsBut(t, len(sick))
+				}
+				if !slices.Contains(r.said(), schema.Gap) {
+					t.Errorf("said %v", r.said())
+				}
+			})
+		}
+	}
+}
+
+func TestAGapSaysWhichRowAndWhy(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(150)
+	r.poison(http.StatusInternalServerError, 120)
+	r.poll(t)
+	for _, e := range r.ledger.Events(r.room) {
+		if c := e.Data.Connector; c != nil {
+			if c.Reason != "unrenderable" || c.Status != 500 || c.FirstIndex == nil || *c.FirstIndex != 120 || c.Rows != 1 {
+				t.Errorf("gap %+v", c)
+			}
+			return
+		}
+	}
+	t.Error("no gap was reported")
+}
+
+func TestFindingARowNobodyCanRenderCostsABoundedNumberOfRequests(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{Prefetch: 1})
+	r.act(90)
+	r.poll(t)
+	r.poison(http.StatusBadRequest, 60)
+	before := r.portal.Requests()
+	r.act(1)
+	r.poll(t)
+	// The page, the probe, two requests for each of seven halvings, and two to
+	// be sure.
+	if cost := r.portal.Requests() - before; cost > 18 {
+		t.Errorf("%d requests", cost)
+	}
+	for name, rows := range map[string]int{"idle": 0, "active": 2} {
+		before = r.portal.Requests()
+		for range 10 {
+			r.act(rows)
+			r.poll(t)
+		}
+		if cost := r.portal.Requests() - before; cost > 10 {
+			t.Errorf("10 %s polls of a folder with such a row cost %d requests", name, cost)
+		}
+	}
+}
+
+func TestTroubleOfTheWholePageIsNoGap(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(150)
+	heal := r.portal.Fail(docspacetest.Fault{Route: docspacetest.RouteHistory, Times: -1, Do: docspacetest.ServerError()})
+	if _, err := r.poller.Poll(t.Context(), r.room); err == nil {
+		t.Fatal("a log that cannot be read at all must be an error")
+	}
+	if n := r.ledger.Commits(); n != 0 {
+		t.Fatalf("%d commits", n)
+	}
+	heal()
+	r.poll(t)
+	r.holds(t)
+}
+
+func TestPortalWideRefusalsAreNotSearchedForARow(t *testing.T) {
+	t.Parallel()
+	for name, outcome := range map[string]docspacetest.Outcome{
+		"401": docspacetest.Unauthorized(), "429": docspacetest.RateLimited(""), "502": docspacetest.BadGateway(), "suspended": docspacetest.Suspended(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, Options{})
+			r.act(150)
+			r.portal.Fail(docspacetest.Fault{Route: docspacetest.RouteHistory, Times: -1, Do: outcome})
+			if _, err := r.poller.Poll(t.Context(), r.room); err == nil {
+				t.Fatal("no error")
+			}
+			if n := r.portal.Requests(); n > 2 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
+func TestARowCuredLaterIsStoredAsLateByTheNextStart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(150)
+	ids := r.poison(http.StatusInternalServerError, 120)
+	r.poll(t)
+	r.portal.Poison(ids[0], 0)
+	r.act(1)
+	r.poller = New(r.client, r.ledger, Options{Feed: r.poller.opts.Feed})
+	for range 3 {
+		r.poll(t)
+	}
+	r.holds(t)
+}
+
+func TestAPoisonedPageOfABlindFolderIsBlind(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(10)
+	r.portal.Fail(docspacetest.Fault{Folder: r.room, Times: -1, Do: docspacetest.NotFound()})
+	report, err := r.poller.Poll(t.Context(), r.room)
+	if err != nil || report.State != checkpoint.Blind || errors.Is(err, docspace.ErrNotFound) {
+		t.Fatalf("%+v, %v", report, err)
+	}
+}
+
+// poison makes the rows with these bottom indexes unrenderable.
+func (r *rig) poison(status int, indexes ...int) (ids []int64) {
+	rows := r.portal.Rows(r.room)
+	for _, i := range indexes {
+		r.portal.Poison(rows[i].ID, status)
+		r.sick = append(r.sick, rows[i].ID)
+		ids = append(ids, rows[i].ID)
+	}
+	return ids
+}
+
+// holdsBut is holds for a log of which so many rows cannot be rendered.
+func (r *rig) holdsBut(t *testing.T, gaps int) {
+	t.Helper()
+	if len(r.sick) != gaps {
+		t.Fatalf("%d rows are sick, want %d", len(r.sick), gaps)
+	}
+	want := slices.DeleteFunc(r.shown(), func(id int64) bool { return slices.Contains(r.sick, id) })
+	got := r.stored()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%d rows stored, %d can be seen; %s", len(got), len(want), difference(got, want))
+	}
+	reported := int64(0)
+	for _, e := range r.ledger.Events(r.room) {
+		if c := e.Data.Connector; c != nil && e.Data.Action.Name == schema.Gap {
+			reported += c.Rows
+		}
+	}
+	if reported != int64(gaps) {
+		t.Fatalf("%d rows reported as gaps, want %d; said %v", reported, gaps, r.said())
+	}
+}
