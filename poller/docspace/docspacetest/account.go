@@ -16,7 +16,7 @@ func (p *Portal) authenticate(c call) *reply {
 		Password string `json:"password"`
 	}
 	if c.http.Body == nil || json.UnmarshalRead(http.MaxBytesReader(nil, c.http.Body, maxRequestBody), &given) != nil {
-		return p.invalid(c, []problem{{"inDto", "The inDto field is required."}})
+		return invalid(c, []problem{{"inDto", "The inDto field is required."}})
 	}
 	p.mu.Lock()
 	u := p.signIn(given.UserName, given.Password)
@@ -36,7 +36,7 @@ func (p *Portal) authenticate(c call) *reply {
 // keySelf answers GET keys/@self.
 func (p *Portal) keySelf(c call) *reply {
 	key := c.caller.key
-	if key == nil {
+	if key == nil || key.bearer {
 		return failure(http.StatusNotFound, "ASC.Common.Web.ItemNotFoundException", "API key not found")
 	}
 	return p.object(c, func(w *writer) {
@@ -90,15 +90,15 @@ func (p *Portal) portalInfo(c call) *reply {
 // versions answers GET settings/version/build.
 func (p *Portal) versions(c call) *reply {
 	return p.object(c, func(w *writer) {
-		w.str("docSpace", p.profile.version)
-		w.str("documentServer", p.profile.documentServer)
+		w.str("docSpace", p.told)
+		w.str("documentServer", documentServers[c.profile])
 	})
 }
 
 // settings answers GET settings: more to those who signed in.
 func (p *Portal) settings(c call) *reply {
 	return p.object(c, func(w *writer) {
-		w.str("version", p.profile.version)
+		w.str("version", p.told)
 		w.num("tenantStatus", 0)
 		w.str("tenantAlias", "docspace")
 		w.str("culture", "en-US")

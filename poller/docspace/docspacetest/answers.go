@@ -9,6 +9,7 @@ const (
 	contentJSON    = "application/json; charset=utf-8"
 	contentProblem = "application/problem+json; charset=utf-8"
 	contentHTML    = "text/html; charset=utf-8"
+	contentText    = "text/plain; charset=utf-8"
 )
 
 // empty is an answer without a body, as the server's own machinery gives it.
@@ -43,7 +44,7 @@ func refusedByTenant(status int) *reply {
 const traceID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 // invalid is the answer to parameters that are not accepted.
-func (p *Portal) invalid(c call, problems []problem) *reply {
+func invalid(c call, problems []problem) *reply {
 	w := writer{b: []byte{'{'}}
 	w.object("response")
 	w.str("type", "https://tools.ietf.org/html/rfc9110#section-15.5.1")
@@ -61,8 +62,12 @@ func (p *Portal) invalid(c call, problems []problem) *reply {
 	w.endObject()
 	w.num("count", 1)
 	w.links(c)
-	w.num("status", int64(p.profile.invalidStatus))
-	w.num("statusCode", int64(p.profile.invalidCode))
+	status, code := 0, http.StatusOK
+	if c.profile.has(badRequestTold) {
+		status, code = 1, http.StatusBadRequest
+	}
+	w.num("status", int64(status))
+	w.num("statusCode", int64(code))
 	w.endObject()
 	return &reply{status: http.StatusBadRequest, kind: contentProblem, body: w.b}
 }
@@ -75,14 +80,14 @@ func (p *Portal) object(c call, fill func(*writer)) *reply {
 	fill(&w)
 	w.endObject()
 	w.num("count", 1)
-	p.tail(&w, c)
+	w.tail(c)
 	return &reply{status: http.StatusOK, kind: contentJSON, body: w.b}
 }
 
 // tail ends the envelope of a success.
-func (p *Portal) tail(w *writer, c call) {
+func (w *writer) tail(c call) {
 	w.links(c)
-	if p.quirks.extraFields {
+	if c.quirks.extraFields {
 		w.str("traceId", traceID)
 	}
 	w.num("status", 0)

@@ -3,17 +3,24 @@ package docspacetest
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
+// An apiKey is a key or a personal access token: a credential with scopes.
 type apiKey struct {
+	bearer  bool // a token
 	id      string
 	user    *User
 	scopes  []string // empty: all
 	created time.Time
+}
+
+func (k *apiKey) acceptedBy(v profile) bool {
+	if k.bearer {
+		return v.has(bearersAccepted)
+	}
+	return v.has(keysAccepted)
 }
 
 // A caller is whom a request acts for; user is nil for nobody.
@@ -24,7 +31,8 @@ type caller struct {
 }
 
 // AddKey makes an API key for a person. Without scopes ("files:read",
-// "rooms:read") it may do whatever the person may.
+// "rooms:read") it may do whatever the person may. Versions before 3.1 accept
+// none.
 func (p *Portal) AddKey(by *User, scopes ...string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,7 +41,29 @@ func (p *Portal) AddKey(by *User, scopes ...string) string {
 	return key
 }
 
-// RevokeKey ends an API key.
+// AddToken makes a personal access token for a person, which versions from 3.0
+// on accept like an API key.
+func (p *Portal) AddToken(by *User, scopes ...string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	token := "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9." + p.hex(24) + "." + p.hex(32)
+	p.keys[token] = &apiKey{bearer: true, id: p.guid(), user: p.actor(by), scopes: scopes, created: p.now()}
+	return token
+}
+
+// LimitKey leaves an API key or token no scopes but these; without any it has
+// all.
+func (p *Portal) LimitKey(key string, scopes ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.keys[key]; old != nil {
+		limited := *old // requests in hand keep theirs
+		limited.scopes = scopes
+		p.keys[key] = &limited
+	}
+}
+
+// RevokeKey ends an API key or token.
 func (p *Portal) RevokeKey(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +81,7 @@ func (p *Portal) ExpireSessions() {
 func (p *Portal) identify(r *http.Request) caller {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if cookie, err := r.Cookie("asc_auth_key"); err == nil {
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
 		return caller{user: p.tokens[cookie.Value]}
 	}
 	if email, password, ok := r.BasicAuth(); ok {
@@ -61,11 +91,7 @@ func (p *Portal) identify(r *http.Request) caller {
 	if bearer, ok := cutPrefixFold(value, "Bearer "); ok {
 		value = bearer
 	}
-	if strings.HasPrefix(value, "sk-") {
-		key := p.keys[value]
-		if key == nil {
-			return caller{}
-		}
+	if key := p.keys[value]; key != nil && key.acceptedBy(p.profile) {
 		return caller{user: key.user, key: key, text: value}
 	}
 	return caller{user: p.tokens[value]}
@@ -83,53 +109,26 @@ func (p *Portal) signIn(email, password string) *User {
 	return nil
 }
 
-// may reports whether the key's scopes allow reading what needs scope.
-func (c caller) may(scope string) bool {
-	if c.key == nil || len(c.key.scopes) == 0 || scope == "any" {
+const sessionCookie = "asc_auth_key"
+
+// anyScope is asked of nobody.
+const anyScope = "any"
+
+// may reports whether the key's scopes allow reading what needs scope; "" are
+// those parts of the portal that have no area of their own.
+func (c caller) may(scope string, v profile) bool {
+	switch {
+	case c.key == nil, scope == anyScope, len(c.key.scopes) == 0, slices.Contains(c.key.scopes, "*"):
 		return true
+	case v.has(writeMeansRead):
+		return slices.ContainsFunc(c.key.scopes, func(have string) bool {
+			of, verb, _ := strings.Cut(have, ":")
+			return (verb == "read" || verb == "write") && (of == "*" || of == scope && scope != "")
+		})
+	case scope == "":
+		return true
+	case scope == "files" && v.has(filesNeedBoth) && !slices.Contains(c.key.scopes, "files:write"):
+		return false
 	}
-	return slices.ContainsFunc(c.key.scopes, func(have string) bool {
-		of, verb, _ := strings.Cut(have, ":")
-		if have == "*" {
-			return true
-		}
-		return (verb == "read" || verb == "write") && (of == "*" || of == scope && scope != "")
-	})
-}
-
-// A limiter is the sliding window that keeps one user from asking too much.
-type limiter struct {
-	limit int
-	mu    sync.Mutex
-	asked map[*User][]time.Time
-}
-
-const limitWindow = time.Minute
-
-// take counts a request, or refuses it.
-func (l *limiter) take(u *User, now time.Time) *reply {
-	if l.limit <= 0 {
-		return nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.asked == nil {
-		l.asked = make(map[*User][]time.Time)
-	}
-	asked := l.asked[u]
-	for len(asked) > 0 && now.Sub(asked[0]) >= limitWindow {
-		asked = asked[1:]
-	}
-	if len(asked) < l.limit {
-		l.asked[u] = append(asked, now)
-		return nil
-	}
-	l.asked[u] = asked
-	refused := empty(http.StatusTooManyRequests)
-	refused.header = http.Header{
-		"X-Ratelimit-Limit":     {strconv.Itoa(l.limit)},
-		"X-Ratelimit-Remaining": {"0"},
-		"Retry-After":           {strconv.Itoa(int((limitWindow - now.Sub(asked[0])) / time.Second))},
-	}
-	return refused
+	return slices.Contains(c.key.scopes, scope+":read")
 }

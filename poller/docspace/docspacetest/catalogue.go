@@ -49,14 +49,15 @@ type kind struct {
 	shape shape
 	as    int // the code it is reported as; 0: its own
 	merge merging
+	since profile // the first that keeps it for the logs of folders
 }
 
 // kinds is every action code that reaches a folder's log.
 var kinds = []kind{
 	{code: 5000, key: "FileCreated", shape: shapeFileCreated},
 	{code: 5001, key: "FileRenamed", shape: shapeFileRenamed},
-	{code: 5006, key: "FileLocked", shape: shapeFile},
-	{code: 5007, key: "FileUnlocked", shape: shapeFile},
+	{code: 5006, key: "FileLocked", shape: shapeFile, since: v304},
+	{code: 5007, key: "FileUnlocked", shape: shapeFile, since: v304},
 	{code: 5011, key: "FileUploaded", shape: shapeFile, merge: mergeParent},
 	{code: 5013, key: "FileCopied", shape: shapeFileOperation, merge: mergeMove},
 	{code: 5014, key: "FileCopiedWithOverwriting", shape: shapeFileOperation, as: 5013, merge: mergeMove},
@@ -77,8 +78,8 @@ var kinds = []kind{
 	{code: 5044, key: "FileRestoreVersion", shape: shapeFile, as: 5034},
 	{code: 5070, key: "RoomCreated", shape: shapeEntry},
 	{code: 5071, key: "RoomRenamed", shape: shapeRenamed},
-	{code: 5072, key: "RoomArchived", shape: shapeEntry},
-	{code: 5073, key: "RoomUnarchived", shape: shapeEntry},
+	{code: 5072, key: "RoomArchived", shape: shapeEntry, since: v304},
+	{code: 5073, key: "RoomUnarchived", shape: shapeEntry, since: v304},
 	{code: 5075, key: "RoomUpdateAccessForUser", shape: shapeUser},
 	{code: 5078, key: "AddedRoomTags", shape: shapeTags},
 	{code: 5079, key: "DeletedRoomTags", shape: shapeTags},
@@ -95,35 +96,35 @@ var kinds = []kind{
 	{code: 5098, key: "RoomExternalLinkRenamed", shape: shapeLinkRenamed},
 	{code: 5099, key: "FileUploadedWithOverwriting", shape: shapeFile, as: 5034},
 	{code: 5100, key: "RoomCopied", shape: shapeEntry},
-	{code: 5102, key: "RoomColorChanged", shape: shapeNone},
-	{code: 5103, key: "RoomCoverChanged", shape: shapeNone},
-	{code: 5106, key: "RoomIndexExportSaved", shape: shapeEntry},
-	{code: 5107, key: "FolderIndexChanged", shape: shapeFolderIndex, merge: mergeReorder},
-	{code: 5108, key: "FolderIndexReordered", shape: shapeEntryParent},
-	{code: 5109, key: "RoomDenyDownloadEnabled", shape: shapeEntry},
-	{code: 5110, key: "RoomDenyDownloadDisabled", shape: shapeEntry},
-	{code: 5111, key: "FileIndexChanged", shape: shapeFileIndex, merge: mergeReorder},
-	{code: 5112, key: "RoomWatermarkSet", shape: shapeEntry},
-	{code: 5113, key: "RoomWatermarkDisabled", shape: shapeEntry},
-	{code: 5114, key: "RoomIndexingEnabled", shape: shapeEntry},
-	{code: 5115, key: "RoomIndexingDisabled", shape: shapeEntry},
-	{code: 5116, key: "RoomLifeTimeSet", shape: shapeLifeTime},
-	{code: 5117, key: "RoomLifeTimeDisabled", shape: shapeLifeTime},
-	{code: 5118, key: "RoomInviteResend", shape: shapeUser, merge: mergeMinute},
-	{code: 5119, key: "FileVersionRemoved", shape: shapeFileVersion},
-	{code: 5120, key: "FileCustomFilterEnabled", shape: shapeFile},
-	{code: 5121, key: "FileCustomFilterDisabled", shape: shapeFile},
-	{code: 5150, key: "FormStartedToFill", shape: shapeFileEdited},
-	{code: 5151, key: "FormPartiallyFilled", shape: shapeFileEdited},
-	{code: 5152, key: "FormCompletelyFilled", shape: shapeFileEdited},
-	{code: 5153, key: "FormStopped", shape: shapeFileEdited},
-	{code: 5154, key: "AgentCreated", shape: shapeEntry},
-	{code: 5155, key: "AgentRenamed", shape: shapeRenamed},
-	{code: 5159, key: "RoomChangeOwner", shape: shapeOwner},
-	{code: 5201, key: "FileSavedButUserQuotaExceeded", shape: shapeFileEdited},
-	{code: 5202, key: "FileNotSavedDueToUserQuota", shape: shapeFileEdited},
-	{code: 5203, key: "FileSavedButRoomQuotaExceeded", shape: shapeFileEdited},
-	{code: 5204, key: "FileNotSavedDueToRoomQuota", shape: shapeFileEdited},
+	{code: 5102, key: "RoomColorChanged", shape: shapeNone, since: v304},
+	{code: 5103, key: "RoomCoverChanged", shape: shapeNone, since: v304},
+	{code: 5106, key: "RoomIndexExportSaved", shape: shapeEntry, since: v304},
+	{code: 5107, key: "FolderIndexChanged", shape: shapeFolderIndex, merge: mergeReorder, since: v304},
+	{code: 5108, key: "FolderIndexReordered", shape: shapeEntryParent, since: v304},
+	{code: 5109, key: "RoomDenyDownloadEnabled", shape: shapeEntry, since: v304},
+	{code: 5110, key: "RoomDenyDownloadDisabled", shape: shapeEntry, since: v304},
+	{code: 5111, key: "FileIndexChanged", shape: shapeFileIndex, merge: mergeReorder, since: v304},
+	{code: 5112, key: "RoomWatermarkSet", shape: shapeEntry, since: v304},
+	{code: 5113, key: "RoomWatermarkDisabled", shape: shapeEntry, since: v304},
+	{code: 5114, key: "RoomIndexingEnabled", shape: shapeEntry, since: v304},
+	{code: 5115, key: "RoomIndexingDisabled", shape: shapeEntry, since: v304},
+	{code: 5116, key: "RoomLifeTimeSet", shape: shapeLifeTime, since: v304},
+	{code: 5117, key: "RoomLifeTimeDisabled", shape: shapeLifeTime, since: v304},
+	{code: 5118, key: "RoomInviteResend", shape: shapeUser, merge: mergeMinute, since: v304},
+	{code: 5119, key: "FileVersionRemoved", shape: shapeFileVersion, since: v311},
+	{code: 5120, key: "FileCustomFilterEnabled", shape: shapeFile, since: v311},
+	{code: 5121, key: "FileCustomFilterDisabled", shape: shapeFile, since: v311},
+	{code: 5150, key: "FormStartedToFill", shape: shapeFileEdited, since: v311},
+	{code: 5151, key: "FormPartiallyFilled", shape: shapeFileEdited, since: v311},
+	{code: 5152, key: "FormCompletelyFilled", shape: shapeFileEdited, since: v311},
+	{code: 5153, key: "FormStopped", shape: shapeFileEdited, since: v311},
+	{code: 5154, key: "AgentCreated", shape: shapeEntry, since: v361},
+	{code: 5155, key: "AgentRenamed", shape: shapeRenamed, since: v361},
+	{code: 5159, key: "RoomChangeOwner", shape: shapeOwner, since: v372},
+	{code: 5201, key: "FileSavedButUserQuotaExceeded", shape: shapeFileEdited, since: v372},
+	{code: 5202, key: "FileNotSavedDueToUserQuota", shape: shapeFileEdited, since: v372},
+	{code: 5203, key: "FileSavedButRoomQuotaExceeded", shape: shapeFileEdited, since: v372},
+	{code: 5204, key: "FileNotSavedDueToRoomQuota", shape: shapeFileEdited, since: v372},
 	{code: 6046, key: "FormSubmit", shape: shapeFileEdited},
 	{code: 6047, key: "FormOpenedForFilling", shape: shapeFileEdited},
 }
@@ -137,33 +138,30 @@ var kindByCode = func() map[int]*kind {
 }()
 
 // reported is the kind a row is shown as.
-func (k *kind) reported() *kind {
-	if k.as == 0 {
-		return k
+func (k *kind) reported(v profile) *kind {
+	switch {
+	case k.as != 0:
+		return kindByCode[k.as]
+	case v.has(trashIsDeletion) && k.code == 5017:
+		return kindByCode[5018]
+	case v.has(trashIsDeletion) && k.code == 5026:
+		return kindByCode[5027]
 	}
-	return kindByCode[k.as]
+	return k
+}
+
+// overtakes reports whether the server writes the row at once, while those of
+// other actions wait in the message queue.
+func (k *kind) overtakes(v profile) bool {
+	switch k.code {
+	case 5084, 5154:
+		return true
+	case 5070:
+		return v.has(roomsOvertake)
+	case 6047:
+		return v.has(formsOvertake)
+	}
+	return false
 }
 
 func (k *kind) operation() bool { return k.shape == shapeFileOperation || k.shape == shapeOperation }
-
-// A profile is one server version: every difference between versions that the
-// portal shows is a column here and nowhere else.
-type profile struct {
-	version        string // as settings/version/build tells it
-	documentServer string
-	maxCount       int  // the default too
-	strictDates    bool // a date without an offset is refused
-	rowIDs         bool // entries carry the audit id
-	invalidStatus  int  // status and statusCode inside a refused request
-	invalidCode    int
-}
-
-var v372 = profile{
-	version:        "3.7.2",
-	documentServer: "9.2.1",
-	maxCount:       100,
-	strictDates:    true,
-	rowIDs:         true,
-	invalidStatus:  1,
-	invalidCode:    400,
-}

@@ -44,7 +44,7 @@ func newStage(t *testing.T) *stage {
 func known(p *Portal, id, name, email string) *User {
 	u := p.AddUser(name, email)
 	u.ID = id
-	u.show(name)
+	p.show(u, name)
 	return u
 }
 

@@ -184,7 +184,7 @@ func (p *Portal) Rename(by *User, entry int, title string) {
 // are shown together for the same file, however far apart they are.
 func (p *Portal) ReorderFile(by *User, file, index int) {
 	p.onFile(5111, file, by, func(f *document, a *Action) {
-		a.Index = index
+		a.Index, a.OldIndex, f.index = index, int(f.index), int32(index)
 		a.Context = reorderContext(f.parent, f.owner)
 	})
 }
@@ -197,7 +197,11 @@ func (p *Portal) ReorderFolder(by *User, folder, index int) {
 	if f == nil || f.parent == nil || f.room != 0 {
 		return
 	}
-	p.record(Action{Code: 5107, By: by, Folder: f.parent.id, Entry: folder, Title: f.place.title, Index: index, Context: reorderContext(f.parent, f.owner)})
+	p.record(Action{
+		Code: 5107, By: by, Folder: f.parent.id, Entry: folder, Title: f.place.title,
+		Index: index, OldIndex: f.index, Context: reorderContext(f.parent, f.owner),
+	})
+	f.index = index
 }
 
 // Reorder gives several entries new places in one go (5107, 5111), numbered in
@@ -210,8 +214,10 @@ func (p *Portal) Reorder(by *User, entries ...int) {
 		a := Action{By: by, Entry: id, Index: i + 1, Context: context}
 		if f := p.files[id]; f != nil {
 			a.Code, a.Folder, a.Title = 5111, f.parent.id, f.title
+			a.OldIndex, f.index = int(f.index), int32(i+1)
 		} else if f := p.folders[id]; f != nil && f.parent != nil && f.room == 0 {
 			a.Code, a.Folder, a.Title = 5107, f.parent.id, f.place.title
+			a.OldIndex, f.index = f.index, i+1
 		}
 		p.record(a)
 	}

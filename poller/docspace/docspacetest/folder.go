@@ -50,6 +50,7 @@ type folder struct {
 	members    map[*User]string // of a room, with their access
 	links      map[string]string
 	tags       []string
+	index      int // among its neighbours, in an indexed room
 	created    time.Time
 	children   []*folder
 	files      []*document
@@ -64,6 +65,7 @@ type document struct {
 	title   string
 	owner   *User
 	version int32
+	index   int32
 	created int64
 }
 
@@ -261,5 +263,7 @@ func (p *Portal) PurgeFile(id int) {
 func (p *Portal) purgeFile(f *document) {
 	f.leave()
 	delete(p.files, f.id)
-	p.purged[f.id] = true
+	if p.profile.has(purgeForgetsID) {
+		p.purged[f.id] = true
+	}
 }

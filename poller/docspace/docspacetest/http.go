@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Route names a kind of request.
@@ -38,35 +39,38 @@ type Request struct {
 // A call is a request on its way through the checks.
 type call struct {
 	Request
-	http   *http.Request
-	query  url.Values
-	base   string // scheme and host the portal was asked under
-	caller caller
+	http    *http.Request
+	query   url.Values
+	base    string // scheme and host the portal was asked under
+	profile profile
+	quirks  quirks
+	caller  caller
 }
 
 type endpoint struct {
 	route     Route
 	method    string
-	path      string // "{id}" is a 32-bit number
+	path      string  // "{id}" is a 32-bit number
+	needs     feature // "": in every version
 	anonymous bool
-	scope     string // what a restricted key needs for reading; "any": nothing
+	scope     string // what a restricted key needs for reading
 	answer    func(*Portal, call) *reply
 }
 
 // endpoints is tried in order; the first that fits answers.
 var endpoints = []endpoint{
-	{RouteHistory, http.MethodGet, "files/folder/{id}/log", false, "files", (*Portal).history},
-	{RouteFolder, http.MethodGet, "files/folder/{id}", false, "files", (*Portal).folderInfo},
-	{RouteRooms, http.MethodGet, "files/rooms", false, "rooms", (*Portal).roomList},
-	{RouteContents, http.MethodGet, "files/{id}", false, "files", (*Portal).contents},
-	{RouteAgents, http.MethodGet, "ai/agents", false, "rooms", (*Portal).agentList},
-	{RouteAuthentication, http.MethodPost, "authentication", true, "", (*Portal).authenticate},
-	{RouteKey, http.MethodGet, "keys/@self", false, "any", (*Portal).keySelf},
-	{RouteSelf, http.MethodGet, "people/@self", false, "accounts.self", (*Portal).peopleSelf},
-	{RoutePortal, http.MethodGet, "portal", false, "", (*Portal).portalInfo},
-	{RouteBuild, http.MethodGet, "settings/version/build", true, "", (*Portal).versions},
-	{RouteSettings, http.MethodGet, "settings", true, "", (*Portal).settings},
-	{RouteCapabilities, http.MethodGet, "capabilities", true, "", (*Portal).capabilities},
+	{RouteHistory, http.MethodGet, "files/folder/{id}/log", "", false, "files", (*Portal).history},
+	{RouteFolder, http.MethodGet, "files/folder/{id}", "", false, "files", (*Portal).folderInfo},
+	{RouteRooms, http.MethodGet, "files/rooms", "", false, "rooms", (*Portal).roomList},
+	{RouteContents, http.MethodGet, "files/{id}", "", false, "files", (*Portal).contents},
+	{RouteAgents, http.MethodGet, "ai/agents", agentsKnown, false, "rooms", (*Portal).agentList},
+	{RouteAuthentication, http.MethodPost, "authentication", "", true, "", (*Portal).authenticate},
+	{RouteKey, http.MethodGet, "keys/@self", keysAccepted, false, anyScope, (*Portal).keySelf},
+	{RouteSelf, http.MethodGet, "people/@self", "", false, "accounts.self", (*Portal).peopleSelf},
+	{RoutePortal, http.MethodGet, "portal", "", false, "", (*Portal).portalInfo},
+	{RouteBuild, http.MethodGet, "settings/version/build", "", true, "", (*Portal).versions},
+	{RouteSettings, http.MethodGet, "settings", "", true, "", (*Portal).settings},
+	{RouteCapabilities, http.MethodGet, "capabilities", "", true, "", (*Portal).capabilities},
 }
 
 // match finds the endpoint of a request, and the id in its path.
@@ -114,8 +118,7 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 }
 
 // answer takes a request through the faults that were ordered and then the
-// server's checks, in its order: credentials, rate, scope, and then whatever
-// the endpoint checks.
+// server's checks.
 func (p *Portal) answer(r *http.Request) *reply {
 	e, id := match(r)
 	c := call{http: r, query: r.URL.Query(), base: baseOf(r, p.host)}
@@ -127,40 +130,63 @@ func (p *Portal) answer(r *http.Request) *reply {
 
 	p.tally.begin(c.Route)
 	defer p.tally.end()
-	p.mu.RLock()
-	onRequest := p.hooks.request
-	p.mu.RUnlock()
-	if onRequest != nil {
+	if onRequest := p.hooked().request; onRequest != nil {
 		onRequest(r)
 	}
 	fault := p.nextFault(c.Request)
 	if fault.instead != nil {
 		return fault.instead()
 	}
-	if fault.stall > 0 && !sleep(r.Context(), fault.stall) {
-		return &reply{trouble: trouble{refuse: true}}
+	c.profile, c.quirks = p.asItIs()
+	c.quirks = c.quirks.or(fault.quirks)
+	rp := p.checked(c, e, fault.stall)
+	if !rp.trouble.refuse {
+		rp.trouble = fault.trouble
 	}
-	rp := p.checked(c, e)
-	rp.trouble = fault.trouble
+	rp.gzip = c.quirks.gzip
 	return rp
 }
 
-func (p *Portal) checked(c call, e *endpoint) *reply {
-	if e == nil {
+// checked answers after the server's checks, in its order: the route,
+// credentials, rate, scope, and then whatever the endpoint checks.
+func (p *Portal) checked(c call, e *endpoint, stall time.Duration) *reply {
+	if e == nil || e.needs != "" && !c.profile.has(e.needs) {
 		return empty(http.StatusNotFound)
 	}
-	who := p.identify(c.http)
-	if who.user == nil && !e.anonymous {
-		return empty(http.StatusUnauthorized)
+	c.caller = p.identify(c.http)
+	if c.caller.user == nil && !e.anonymous {
+		return unauthorized(c.http)
 	}
-	c.caller = who
-	if refused := p.limiter.take(who.user, p.now()); refused != nil {
+	if refused := p.limiter.take(c.caller.user, p.now()); refused != nil {
 		return refused
 	}
-	if !who.may(e.scope) { // of a key that is presented, open endpoints ask it too
+	if e.method == http.MethodGet {
+		if refused := p.limiter.enter(c.caller.user); refused != nil {
+			return refused
+		}
+		defer p.limiter.leave(c.caller.user)
+	}
+	if stall > 0 && !sleep(c.http.Context(), stall) {
+		return &reply{trouble: trouble{refuse: true}}
+	}
+	if (!e.anonymous || c.profile.has(openAsksScope)) && !c.caller.may(e.scope, c.profile) {
 		return empty(http.StatusForbidden)
 	}
 	return e.answer(p, c)
+}
+
+// unauthorized is the answer to credentials that are missing or no good. A
+// cookie that is no good is taken back.
+func unauthorized(r *http.Request) *reply {
+	refused := empty(http.StatusUnauthorized)
+	refused.header = make(http.Header)
+	if _, err := r.Cookie(sessionCookie); err == nil {
+		refused.header.Set("Set-Cookie", sessionCookie+"=; expires=Thu, 01 Jan 1970 00:00:00 GMT; path=/")
+	}
+	if _, _, basic := r.BasicAuth(); basic {
+		refused.header.Set("WWW-Authenticate", "Basic")
+	}
+	return refused
 }
 
 func loose(query url.Values, name string) int {

@@ -25,17 +25,17 @@ func (p *Portal) roomList(c call) *reply {
 	}
 	var rooms []*folder
 	current := p.roomsRoot
-	switch area {
-	case areaActive:
+	switch {
+	case area == areaActive:
 		rooms = slices.Concat(p.roomsRoot.children, p.external)
-	case areaArchive:
+	case area == areaArchive:
 		rooms, current = p.archive.children, p.archive
-	case areaAny:
+	case area == areaAny:
 		rooms = slices.Concat(p.roomsRoot.children, p.archive.children, p.external)
-	case areaTemplates:
+	case area == areaTemplates && c.profile.has(templatesKnown):
 		rooms, current = p.templates.children, p.templates
 	default:
-		return p.invalid(c, []problem{{"searchArea", "The value '" + text + "' is not valid for SearchArea."}})
+		return invalid(c, []problem{{"searchArea", "The value '" + text + "' is not valid for SearchArea."}})
 	}
 	return p.listed(c, current, rooms)
 }
@@ -61,9 +61,9 @@ func areaOf(text string) int {
 
 // listed is a page of those rooms the caller may see.
 func (p *Portal) listed(c call, current *folder, rooms []*folder) *reply {
-	q, problems := p.parseQuery(pageOnly(c.query))
+	q, problems := parsePaging(c.profile, c.query)
 	if len(problems) > 0 {
-		return p.invalid(c, problems)
+		return invalid(c, problems)
 	}
 	internal, _ := param(c.query, "storageFilter")
 	wanted, _ := param(c.query, "filterValue")
@@ -77,16 +77,6 @@ func (p *Portal) listed(c call, current *folder, rooms []*folder) *reply {
 	rooms = rooms[min(max(q.start, 0), total):]
 	rooms = rooms[:min(q.count, len(rooms))]
 	return p.content(c, current, nil, rooms, q.start, total)
-}
-
-func pageOnly(all map[string][]string) map[string][]string {
-	q := make(map[string][]string, 2)
-	for _, name := range []string{"count", "startIndex"} {
-		if v, given := param(all, name); given {
-			q[name] = []string{v}
-		}
-	}
-	return q
 }
 
 // sortRooms orders by title when asked for it, else newest first, as the
@@ -106,9 +96,9 @@ func sortRooms(rooms []*folder, c call) {
 
 // contents answers GET files/{id}.
 func (p *Portal) contents(c call) *reply {
-	q, problems := p.parseQuery(pageOnly(c.query))
+	q, problems := parsePaging(c.profile, c.query)
 	if len(problems) > 0 {
-		return p.invalid(c, problems)
+		return invalid(c, problems)
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -159,7 +149,7 @@ func (p *Portal) content(c call, current *folder, files []*document, folders []*
 	w.num("new", 0)
 	w.endObject()
 	w.num("count", 1)
-	p.tail(&w, c)
+	w.tail(c)
 	return &reply{status: http.StatusOK, kind: contentJSON, body: w.b}
 }
 

@@ -1,7 +1,9 @@
 package docspacetest
 
 import (
+	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sort"
 )
@@ -133,4 +135,15 @@ func (h *history) page(dst []*row, window span, start, count int) []*row {
 		}
 	}
 	return dst
+}
+
+// shuffled is page for a server that orders by date alone: rows of one second
+// come in another order each time. It looks at every row.
+func (h *history) shuffled(dst []*row, seed uint64, start, count int) []*row {
+	all := slices.Clone(h.rows)
+	r := rand.New(rand.NewPCG(seed, 0x74696573))
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	slices.SortStableFunc(all, func(a, b *row) int { return cmp.Compare(b.date, a.date) })
+	start = min(start, len(all))
+	return append(dst, all[start:start+min(count, len(all)-start)]...)
 }

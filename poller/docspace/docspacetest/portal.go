@@ -7,6 +7,11 @@
 // sockets, so it also works where all waiting is simulated. Everything is
 // decided by Options.Seed and the calls made: nothing is random otherwise.
 //
+// It is a server of one of Versions; what tells them apart is one table. What
+// goes wrong is ordered: for single requests by Fail, for single rows by Poison
+// and HideID, for the way of rows into the logs by Reserve and Outage, and all
+// of it by chance by Chaos, until Calm.
+//
 // The package writes its own JSON and shares no types with the client: a
 // server that reused the client's structs would agree with its mistakes.
 package docspacetest
@@ -15,21 +20,33 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Options configure a Portal. The zero value means the defaults.
 type Options struct {
+	Version  string           // of the server, one of Versions; default the last
 	Host     string           // default "docspace.example.com"
 	TimeZone *time.Location   // of the tenant; default UTC
+	Language string           // of the portal: "en", "de", "fr" or "ja"; default "en"
 	Now      func() time.Time // default time.Now
 	Seed     uint64           // names, keys and GUIDs
 	APIKey   string           // of the owner; default one made from Seed
+	// ServerZone is the time zone of the server process, by which versions up to
+	// 3.6 read dates without an offset. Default UTC.
+	ServerZone *time.Location
+	// Build is the version the portal tells, which need not be its own: it comes
+	// from a setting that packages forget. Default the version.
+	Build string
 	// RateLimit is how many requests a user may make within a minute; further
 	// ones are answered 429. Default: no limit, as on a self-hosted server.
 	RateLimit int
+	// Parallel is how many GETs of one user may be in hand at one time; others
+	// are answered 429 at once, with no header. A hosted portal allows 50.
+	// Default: no limit.
+	Parallel int
 }
 
 // A Portal is a simulated server. Its methods may be called at any time, from
@@ -41,13 +58,17 @@ type Options struct {
 type Portal struct {
 	host     string
 	now      func() time.Time
-	profile  profile
+	told     string // the version it tells
+	server   *time.Location
+	phrases  phrases
 	apiKey   string
 	password string
 	limiter  limiter
 	tally    tally
+	shuffles atomic.Uint64
 
 	mu        sync.RWMutex // guards all below
+	profile   profile
 	rng       *rand.Rand
 	zone      *time.Location
 	owner     *User
@@ -68,21 +89,28 @@ type Portal struct {
 	keys      map[string]*apiKey
 	tokens    map[string]*User
 	poison    map[int64]int
+	nameless  map[int64]bool // rows that do not tell their id
 	quirks    quirks
 	hooks     hooks
+	webhooks  []chan []byte
+	posted    int64 // to webhooks
 	faults    []*scripted
+	queue     queue
+	chaos     *chaos
 }
 
-type quirks struct{ gzip, noIDs, dateObjects, extraFields bool }
-
-type hooks struct {
-	request func(*http.Request)
-	between func(folder int)
-	after   func(folder, start int)
-}
-
-// New returns a portal with its root folders, one owner and an API key.
+// New returns a portal with its root folders, one owner and an API key. It
+// panics on a version that is not one of Versions.
 func New(o Options) *Portal {
+	if o.Version == "" {
+		o.Version = versions[len(versions)-1]
+	}
+	if o.Build == "" {
+		o.Build = o.Version
+	}
+	if o.ServerZone == nil {
+		o.ServerZone = time.UTC
+	}
 	if o.Host == "" {
 		o.Host = "docspace.example.com"
 	}
@@ -95,7 +123,10 @@ func New(o Options) *Portal {
 	p := &Portal{
 		host:      o.Host,
 		now:       o.Now,
-		profile:   v372,
+		told:      o.Build,
+		server:    o.ServerZone,
+		phrases:   phrasesOf(o.Language),
+		profile:   profileOf(o.Version),
 		rng:       rand.New(rand.NewPCG(o.Seed, 0x646f6373)),
 		zone:      o.TimeZone,
 		folders:   make(map[int]*folder),
@@ -105,9 +136,10 @@ func New(o Options) *Portal {
 		keys:      make(map[string]*apiKey),
 		tokens:    make(map[string]*User),
 		poison:    make(map[int64]int),
+		nameless:  make(map[int64]bool),
 		nextEntry: 1,
 	}
-	p.limiter.limit = o.RateLimit
+	p.limiter = limiter{limit: o.RateLimit, parallel: o.Parallel, asked: make(map[*User][]time.Time), inHand: make(map[*User]int)}
 	p.tally.routes = make(map[Route]int)
 	p.owner = p.addUser("Nora Lindqvist", "nora@example.com", false)
 	p.owner.admin = true
@@ -144,56 +176,6 @@ func (p *Portal) Password() string { return p.password }
 
 // Owner is the person who owns the portal and whom nil stands for.
 func (p *Portal) Owner() *User { return p.owner }
-
-// SetTimeZone changes the tenant's setting, and with it the text of every date.
-func (p *Portal) SetTimeZone(zone *time.Location) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.zone = zone
-}
-
-// Gzip makes the portal compress what clients accept compressed.
-func (p *Portal) Gzip(on bool) { p.set(func(q *quirks) { q.gzip = on }) }
-
-// HideIDs leaves the audit id out of the entries, as servers before 3.6 do.
-func (p *Portal) HideIDs(on bool) { p.set(func(q *quirks) { q.noIDs = on }) }
-
-// DateObjects shows dates as {"utcTime":…,"timeZoneOffset":…}.
-func (p *Portal) DateObjects(on bool) { p.set(func(q *quirks) { q.dateObjects = on }) }
-
-// ExtraFields adds fields no version is known to send, at every level.
-func (p *Portal) ExtraFields(on bool) { p.set(func(q *quirks) { q.extraFields = on }) }
-
-func (p *Portal) set(change func(*quirks)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	change(&p.quirks)
-}
-
-// OnRequest sets what happens before any request is answered, whatever becomes
-// of it. Nil ends it.
-func (p *Portal) OnRequest(f func(*http.Request)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.hooks.request = f
-}
-
-// Between sets what happens between the two statements of a log request, the
-// COUNT and the page: a row recorded there is in the page and not in the total.
-// Nil ends it.
-func (p *Portal) Between(f func(folder int)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.hooks.between = f
-}
-
-// AfterPage sets what happens when a page of a log has been read and not yet
-// been sent: a row recorded there pushes the next page down. Nil ends it.
-func (p *Portal) AfterPage(f func(folder, start int)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.hooks.after = f
-}
 
 // Changed returns a channel that is closed when a row becomes visible.
 func (p *Portal) Changed() <-chan struct{} {

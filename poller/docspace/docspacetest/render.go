@@ -8,56 +8,76 @@ import (
 // A view writes entries for one response: what is not stored with a row (who
 // people are now, what can be done with a file, addresses) is computed here.
 type view struct {
+	*call
 	p *Portal
 	*writer
-	base string // the address the portal was asked under
+	shown properties
 }
 
 // entry writes a group: its newest row with the others in related.
 func (v view) entry(s *scratch, g *group) {
 	v.row(s.rows[g.first])
-	v.array("related")
-	for i := s.next[g.first]; i != 0; i = s.next[i] {
-		v.row(s.rows[i])
-		v.endObject()
+	if v.shown&showRelated != 0 {
+		v.array("related")
+		for i := s.next[g.first]; i != 0; i = s.next[i] {
+			v.row(s.rows[i])
+			v.endObject()
+		}
+		v.endArray()
 	}
-	v.endArray()
 	v.endObject()
 }
 
 // row writes an entry and leaves its object open.
 func (v view) row(r *row) {
-	q := v.p.quirks
 	v.item()
-	if v.p.profile.rowIDs && !q.noIDs {
+	if v.shown&showID != 0 && !v.p.nameless[r.id] {
 		v.num("id", r.id)
 	}
-	k := r.kind.reported()
+	if v.shown&showAction != 0 {
+		v.action(r.kind.reported(v.profile))
+	}
+	if v.shown&showInitiator != 0 {
+		v.initiator(r)
+	}
+	if v.shown&showDate != 0 {
+		v.date("date", r.date, v.p.zone, v.quirks.dateObjects)
+	}
+	if v.quirks.extraFields {
+		v.num("severity", 3)
+		v.array("labels")
+		v.value("reviewed")
+		v.endArray()
+	}
+	if v.shown&showData == 0 || r.kind.shape == shapeNone {
+		return
+	}
+	v.object("data")
+	v.data(r)
+	if v.quirks.extraFields {
+		v.object("retention")
+		v.flag("held", true)
+		v.endObject()
+	}
+	v.endObject()
+}
+
+func (v view) action(k *kind) {
 	v.object("action")
 	v.num("id", int64(k.code))
 	if k.key != "" {
 		v.str("key", k.key)
 	}
 	v.endObject()
-	v.user("initiator", r.initiator(), v.base)
-	v.date("date", r.date, v.p.zone, q.dateObjects)
-	if q.extraFields {
-		v.num("severity", 3)
-		v.array("labels")
-		v.value("reviewed")
-		v.endArray()
-	}
-	if r.kind.shape == shapeNone {
+}
+
+func (v view) initiator(r *row) {
+	if r.kind.shape == shapeFileEdited && v.profile.has(savedByName) {
+		v.key("initiator")
+		v.raw(nameOnly(r.note))
 		return
 	}
-	v.object("data")
-	v.data(r)
-	if q.extraFields {
-		v.object("retention")
-		v.flag("held", true)
-		v.endObject()
-	}
-	v.endObject()
+	v.user("initiator", r.initiator(), v.base)
 }
 
 // data writes the fields of the row's shape, in the server's order.
@@ -177,7 +197,7 @@ func (v view) renamedIn(r *row) {
 }
 
 func (v view) index(r *row) {
-	v.num("oldIndex", int64(r.more.Index)) // overwritten before it is stored
+	v.num("oldIndex", int64(r.more.OldIndex))
 	v.num("newIndex", int64(r.more.Index))
 }
 
@@ -230,7 +250,9 @@ func (v view) group(g *Group) {
 	v.object("group")
 	v.str("id", g.ID)
 	v.str("name", g.Name)
-	v.flag("isSystem", false)
+	if v.profile.has(systemGroups) {
+		v.flag("isSystem", false)
+	}
 	v.endObject()
 }
 
@@ -250,8 +272,11 @@ func (v view) access(r *row) {
 
 // file writes what can be done with a file and where it is read.
 func (v view) file(r *row, url bool) {
+	if !v.profile.has(fileAbilities) {
+		return
+	}
 	v.key("accessibility")
-	v.raw(accessibility(r.title))
+	v.raw(accessibility(r.title, v.profile))
 	if !url {
 		return
 	}

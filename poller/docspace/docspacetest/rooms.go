@@ -10,10 +10,14 @@ func (p *Portal) CreateRoom(by *User, title string) int {
 	return p.CreateTypedRoom(by, CollaborationRoom, title)
 }
 
-// CreateTypedRoom adds a room of any type (5070; for an agent 5154).
+// CreateTypedRoom adds a room of any type (5070; for an agent 5154). It returns
+// 0 for an agent on a version without them.
 func (p *Portal) CreateTypedRoom(by *User, room RoomType, title string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if room == AgentRoom && !p.profile.has(agentsKnown) {
+		return 0
+	}
 	code, root := 5070, p.roomsRoot
 	if room == AgentRoom {
 		code, root = 5154, p.agents

@@ -2,7 +2,6 @@ package docspacetest
 
 import (
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -33,6 +32,7 @@ type Action struct {
 	Tags      []string
 	Version   int
 	Index     int
+	OldIndex  int
 	LifeTime  *LifeTime
 	Context   string // of a reorder: equal ones are shown together
 
@@ -74,36 +74,29 @@ type extra struct {
 	formerName string
 }
 
-// Record stores an action and returns its audit id, or 0 when its folder is not
-// there.
+// Record stores an action and returns its audit id. It returns 0 when the
+// action gets none now: its folder is not there, the message queue is down, or
+// the server version does not keep such actions for the logs of folders.
 func (p *Portal) Record(a Action) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.record(a)
 }
 
-// Reserve stores an action but keeps it out of sight until publish is called.
-// Its id is taken now, so rows recorded meanwhile have higher ones: that is how
-// a slow transaction looks to a reader.
-func (p *Portal) Reserve(a Action) (publish func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r := p.build(a)
-	if r == nil {
-		return func() {}
-	}
-	refs := slices.Clone(p.refs)
-	return sync.OnceFunc(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.insert(r, refs)
-	})
-}
-
 func (p *Portal) record(a Action) int64 {
 	r := p.build(a)
 	if r == nil {
 		return 0
+	}
+	p.tell(r)
+	if (p.queue.down || p.chaos.strikes()) && !r.kind.overtakes(p.profile) {
+		p.queue.waiting = append(p.queue.waiting, parcel{r, slices.Clone(p.refs)})
+		return 0
+	}
+	r.id = p.auditID()
+	if p.chaos.strikes() {
+		p.chaos.held = append(p.chaos.held, parcel{r, slices.Clone(p.refs)})
+		return r.id
 	}
 	p.insert(r, p.refs)
 	return r.id
@@ -116,17 +109,22 @@ func (p *Portal) insert(r *row, refs []*folder) {
 	p.announce()
 }
 
-// build makes the row and leaves in p.refs the folders whose log shows it:
-// those above the entry, and the entry itself when it is a folder that was
-// neither deleted nor seen leaving.
+// build makes the row, without an id, and leaves in p.refs the folders whose
+// log shows it: those above the entry, and the entry itself when it is a folder
+// that was neither deleted nor seen leaving. It returns nil for an action that
+// reaches no log.
 func (p *Portal) build(a Action) *row {
 	f := p.folders[a.Folder]
 	if f == nil {
 		return nil
 	}
 	k := kindByCode[a.Code]
-	if k == nil {
+	switch {
+	case k == nil:
 		k = &kind{code: a.Code, key: a.Key, shape: shapeEntryParent}
+	case k.since > p.profile:
+		p.auditID() // stored all the same, for no folder to show
+		return nil
 	}
 	at := a.At
 	if at.IsZero() {
@@ -134,7 +132,7 @@ func (p *Portal) build(a Action) *row {
 	}
 	r := p.newRow()
 	*r = row{
-		id: p.auditID(), date: at.Round(time.Second).Unix(), kind: k, by: p.actor(a.By),
+		date: at.Round(time.Second).Unix(), kind: k, by: p.actor(a.By),
 		entry: a.Entry, title: a.Title, note: a.Note, at: f.place,
 	}
 	if a.Entry == a.Folder && f.parent != nil {
@@ -157,6 +155,9 @@ func (p *Portal) build(a Action) *row {
 	if r.needsMore(a) {
 		r.more = &extra{Action: a, memberName: a.Member.nameOrNone(), formerName: a.Former.nameOrNone()}
 		r.more.Tags = slices.Clone(a.Tags)
+		if !p.profile.has(oldIndexKept) {
+			r.more.OldIndex = a.Index // overwritten before it is stored
+		}
 	}
 	return r
 }

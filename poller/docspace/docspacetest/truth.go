@@ -1,6 +1,10 @@
 package docspacetest
 
-import "time"
+import (
+	"slices"
+	"sync"
+	"time"
+)
 
 // A Row is what the portal knows about a row, to compare with what was read.
 type Row struct {
@@ -20,6 +24,10 @@ type Row struct {
 func (p *Portal) Redeliver(id int64) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.redeliver(id)
+}
+
+func (p *Portal) redeliver(id int64) int64 {
 	var again *row
 	var refs []*folder
 	for _, f := range p.folders {
@@ -50,6 +58,21 @@ func (p *Portal) Rewind(id int64) {
 		f.history.cut(f.history.rows[:f.history.find(id+1)])
 	}
 	p.nextID = id + 1
+	p.queue.waiting = nil
+	if p.chaos != nil {
+		p.chaos.held = slices.DeleteFunc(p.chaos.held, func(late parcel) bool { return late.row.id > id })
+	}
+}
+
+// Restore puts a backup back the way the server does: every request is refused
+// with 403 while it lasts, and when done is called the portal is what it was
+// when id was its newest row.
+func (p *Portal) Restore(id int64) (done func()) {
+	heal := p.Fail(Fault{Times: -1, Do: Restoring()})
+	return sync.OnceFunc(func() {
+		p.Rewind(id)
+		heal()
+	})
 }
 
 // Prune removes the oldest n rows of one folder's log. No known server does it.
@@ -81,7 +104,7 @@ func (p *Portal) Rows(folder int) []Row {
 	}
 	rows := make([]Row, len(f.history.rows))
 	for i, r := range f.history.rows {
-		k := r.kind.reported()
+		k := r.kind.reported(p.profile)
 		rows[i] = Row{
 			ID: r.id, Code: k.code, StoredCode: r.kind.code, Key: k.key, Date: time.Unix(r.date, 0).UTC(),
 			UserID: r.initiator().shownID(), Entry: p.shownEntry(r), Title: r.title,

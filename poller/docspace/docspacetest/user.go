@@ -21,6 +21,7 @@ type User struct {
 	ID    string // GUID; a removed user's rows no longer show it
 	Email string
 
+	title string
 	guest bool // invited from outside
 	typed bool // known by a typed name only
 	admin bool
@@ -39,7 +40,6 @@ type face struct {
 }
 
 var (
-	lostUser  = newFixed(lostUserID, "profile removed", false)
 	guestUser = newFixed(guestUserID, "guest", true)
 	system    = newFixed(systemUserID, "asc system", false)
 )
@@ -53,7 +53,7 @@ func Guest() *User { return guestUser }
 func newFixed(id, name string, anonymous bool) *User {
 	u := &User{ID: id}
 	w := writer{}
-	w.profile(id, name)
+	w.person(id, name, "")
 	w.raw("/accounts/people/filter")
 	head, tail := split(w.b, "profileUrl", anonymous)
 	u.face.Store(&face{name: name, head: head, tail: tail})
@@ -76,7 +76,7 @@ func (p *Portal) AddGuest(name, email string) *User {
 
 func (p *Portal) addUser(name, email string, guest bool) *User {
 	u := &User{ID: p.guid(), Email: email, guest: guest}
-	u.show(name)
+	p.show(u, name)
 	p.users = append(p.users, u)
 	return u
 }
@@ -86,10 +86,10 @@ func (p *Portal) addUser(name, email string, guest bool) *User {
 func (p *Portal) External(name string) *User {
 	u := &User{ID: noUserID, typed: true}
 	shown := name
-	if name != "Anonymous" {
-		shown += " (External user)"
+	if name != p.phrases.unnamed {
+		shown += " (" + p.phrases.external + ")"
 	}
-	u.face.Store(&face{name: shown, head: nameOnly(shown), local: true})
+	u.face.Store(&face{name: name, head: nameOnly(shown), local: true})
 	return u
 }
 
@@ -98,7 +98,19 @@ func (p *Portal) RenameUser(u *User, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if u = p.actor(u); !u.removed() {
-		u.show(name)
+		p.show(u, name)
+	}
+}
+
+// SetTitle gives a person a title, such as a position in a company. Versions
+// up to 3.6 show it wherever they show the person.
+func (p *Portal) SetTitle(u *User, title string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u = p.actor(u)
+	u.title = title
+	if !u.removed() {
+		p.show(u, u.Name())
 	}
 }
 
@@ -110,7 +122,7 @@ func (p *Portal) RemoveUser(u *User) {
 	if p.actor(u) == p.owner {
 		return
 	}
-	gone := *lostUser.face.Load()
+	gone := *newFixed(lostUserID, p.phrases.removed, false).face.Load()
 	gone.name = u.Name()
 	gone.removed = true
 	u.face.Store(&gone)
@@ -146,11 +158,16 @@ func (u *User) shownID() string {
 	return u.ID
 }
 
-func (u *User) show(name string) {
+// show renders a user as this version does.
+func (p *Portal) show(u *User, name string) {
 	w := writer{}
-	w.profile(u.ID, name)
+	title := ""
+	if p.profile.has(userTitles) {
+		title = u.title
+	}
+	w.person(u.ID, name, title)
 	page := "/accounts/people/filter?search="
-	if u.guest {
+	if u.guest && p.profile.has(guestsApart) {
 		page = "/accounts/guests/filter?search="
 	}
 	w.raw(page + url.QueryEscape(u.Email))
@@ -158,11 +175,14 @@ func (u *User) show(name string) {
 	u.face.Store(&face{name: name, head: head, tail: tail})
 }
 
-// profile writes an embedded user up to the path of its profile.
-func (w *writer) profile(id, name string) {
+// person writes an embedded user up to the path of its profile.
+func (w *writer) person(id, name, title string) {
 	w.b = append(w.b, '{')
 	w.str("id", id)
 	w.str("displayName", encodeHTML(name))
+	if title != "" {
+		w.str("title", title)
+	}
 	for _, size := range [...]struct{ key, pixels string }{
 		{"avatar", "82-82"}, {"avatarOriginal", "200-200"}, {"avatarMax", "200-200"}, {"avatarMedium", "48-48"}, {"avatarSmall", "32-32"},
 	} {

@@ -20,6 +20,7 @@ type reply struct {
 	header  http.Header
 	body    []byte
 	trouble trouble
+	gzip    bool // if the client accepts it
 	release func()
 }
 
@@ -38,10 +39,7 @@ func (p *Portal) finish(r *http.Request, rp *reply) {
 	if rp.kind != "" {
 		rp.header.Set("Content-Type", rp.kind)
 	}
-	p.mu.RLock()
-	compress := p.quirks.gzip
-	p.mu.RUnlock()
-	if compress && len(rp.body) > 0 && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if rp.gzip && len(rp.body) > 0 && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
 		z.Write(rp.body)
