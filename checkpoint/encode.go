@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +32,9 @@ type wire struct {
 	Accounted   int            `json:"accounted"`
 	Newest      int64          `json:"newest,omitzero"` // for readers; Recent is what counts
 	Recent      string         `json:"recent,omitzero"`
+	Forgotten   int64          `json:"forgotten,omitzero"`
+	HiddenAbove int            `json:"hidden_above,omitzero"`
+	Seal        string         `json:"seal,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
@@ -52,6 +54,9 @@ func (m Mark) Encode() ([]byte, error) {
 		Accounted:   m.Accounted,
 		Newest:      m.Newest(),
 		Recent:      packIDs(m.Recent),
+		Forgotten:   m.Forgotten,
+		HiddenAbove: m.HiddenAbove,
+		Seal:        m.Seal,
 		NewestEvent: m.NewestEvent.UTC(),
 		Since:       m.Since.UTC(),
 		LastPoll:    m.LastPoll.UTC(),
@@ -78,8 +83,8 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 {
-		return Mark{}, fmt.Errorf("decode mark of folder %d: folder and accounted must not be negative, accounted is %d", w.Folder, w.Accounted)
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || w.HiddenAbove < 0 {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
 		Folder:      w.Folder,
@@ -88,6 +93,9 @@ func Decode(b []byte) (Mark, error) {
 		Anchor:      w.Anchor,
 		Accounted:   w.Accounted,
 		Recent:      recent,
+		Forgotten:   w.Forgotten,
+		HiddenAbove: w.HiddenAbove,
+		Seal:        w.Seal,
 		NewestEvent: w.NewestEvent,
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,
@@ -119,7 +127,7 @@ func packIDs(ids []int64) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// unpackIDs reads what packIDs wrote and keeps the newest MaxRecent.
+// unpackIDs reads what packIDs wrote.
 func unpackIDs(text string) ([]int64, error) {
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
@@ -133,10 +141,10 @@ func unpackIDs(text string) ([]int64, error) {
 		if n <= 0 || next <= prev {
 			return nil, errors.New("recent ids: not an ascending list")
 		}
+		if len(ids) == MaxRecent {
+			return nil, fmt.Errorf("recent ids: more than %d", MaxRecent)
+		}
 		ids, prev, b = append(ids, next), next, b[n:]
-	}
-	if len(ids) > MaxRecent {
-		ids = slices.Clone(ids[len(ids)-MaxRecent:])
 	}
 	return ids, nil
 }

@@ -33,13 +33,14 @@ const (
 	Watching     State = "watching"     // caught up at the last commit, or nearly so
 	Backfilling  State = "backfilling"  // history is still being read
 	Blind        State = "blind"        // the portal refuses to show the folder
+	Gone         State = "gone"         // the portal has no such folder any more
 	Rewound      State = "rewound"      // the portal lost rows that were published: restored, or re-created
 	Unreconciled State = "unreconciled" // the portal counts rows it does not show
 )
 
 // States returns every state, in the order of the list above.
 func States() []State {
-	return []State{Watching, Backfilling, Blind, Rewound, Unreconciled}
+	return []State{Watching, Backfilling, Blind, Gone, Rewound, Unreconciled}
 }
 
 // A Mark tells how far one folder has been published. Marks are values: every
@@ -57,6 +58,15 @@ type Mark struct {
 	Accounted int
 	// Recent holds the newest committed row ids, ascending, at most MaxRecent.
 	Recent []int64
+	// Forgotten is the highest committed id that is not in Recent any more. Ids
+	// up to it cannot be told apart and count as committed.
+	Forgotten int64
+	// HiddenAbove is how many rows accounted for lie above the newest committed
+	// one, because the portal counts and does not show them.
+	HiddenAbove int
+	// Seal recognises the newest committed row, so that another row with its id
+	// is not taken for it. Its form is the writer's business; "" matches all.
+	Seal string
 
 	NewestEvent time.Time // latest date among the committed rows
 	Since       time.Time // when the folder got its first mark
@@ -81,23 +91,10 @@ func (m Mark) Newest() int64 {
 	return m.Recent[len(m.Recent)-1]
 }
 
-// Known reports whether the row is committed, as far as the mark remembers:
-// every id below the oldest remembered one counts as committed once rows were
-// forgotten.
+// Known reports whether the row is committed, as far as the mark remembers.
 func (m Mark) Known(id int64) bool {
-	if _, found := slices.BinarySearch(m.Recent, id); found {
-		return true
-	}
-	return id < m.Horizon()
-}
-
-// Horizon returns the id below which the mark cannot tell rows apart; 0 while
-// it still remembers every row it accounts for.
-func (m Mark) Horizon() int64 {
-	if m.Accounted <= len(m.Recent) || len(m.Recent) == 0 {
-		return 0
-	}
-	return m.Recent[0]
+	_, found := slices.BinarySearch(m.Recent, id)
+	return found || id <= m.Forgotten
 }
 
 // Remember returns the mark with the ids added to Recent. It does not touch
@@ -107,8 +104,9 @@ func (m Mark) Remember(ids ...int64) Mark {
 	recent = append(append(recent, m.Recent...), ids...)
 	slices.Sort(recent)
 	recent = slices.Compact(recent)
-	if len(recent) > MaxRecent {
-		recent = slices.Clone(recent[len(recent)-MaxRecent:])
+	if drop := len(recent) - MaxRecent; drop > 0 {
+		m.Forgotten = max(m.Forgotten, recent[drop-1])
+		recent = slices.Clone(recent[drop:])
 	}
 	m.Recent = recent
 	return m

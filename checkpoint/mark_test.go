@@ -19,6 +19,9 @@ var sample = Mark{
 	Anchor:      time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
 	Accounted:   70_000,
 	Recent:      []int64{90_411, 90_412, 90_500, 2_000_000_000_000},
+	Forgotten:   90_400,
+	HiddenAbove: 2,
+	Seal:        "5011:1772453045:9f86d081",
 	NewestEvent: time.Date(2026, 3, 2, 12, 4, 5, 0, time.UTC),
 	Since:       time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
 	LastPoll:    time.Date(2026, 3, 2, 12, 4, 9, 0, time.UTC),
@@ -30,7 +33,7 @@ var sameMark = cmp.Options{cmpopts.IgnoreUnexported(Mark{}), cmpopts.EquateEmpty
 func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	t.Parallel()
 	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
-		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo",` +
+		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"hidden_above":2,"seal":"5011:1772453045:9f86d081",` +
 		`"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711"}`
 	got, err := sample.Encode()
 	if err != nil || string(got) != want {
@@ -105,12 +108,12 @@ func TestRememberKeepsTheNewestIDsSorted(t *testing.T) {
 	if m.Newest() != 5000 || !m.Known(101) || m.Known(103) {
 		t.Fatalf("newest %d, 101 known %t, 103 known %t", m.Newest(), m.Known(101), m.Known(103))
 	}
-	if !m.Known(3) {
-		t.Fatal("an id below the horizon must count as committed")
+	if !m.Known(1) || m.Forgotten != 4 {
+		t.Fatal("an id below the forgotten ones must count as committed")
 	}
 }
 
-func TestAShortLogHasNoHorizon(t *testing.T) {
+func TestAShortLogIsRememberedWhole(t *testing.T) {
 	t.Parallel()
 	m := Mark{Folder: 1, Accounted: 2}.Remember(10, 12)
 	if m.Known(9) || m.Known(11) || !m.Known(10) {

@@ -3,6 +3,7 @@ package poller
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"docspace-nats/checkpoint"
@@ -17,10 +18,13 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 	now := time.Now().UTC()
 	next := mark
 	if mark.Revision == 0 {
-		next.Since = now
+		next.Since = p.opts.Now().UTC()
 	}
 	next.State, next.Reason = stateAfter(mark, r)
-	next.Accounted += len(r.rows) + r.hidden - r.removed
+	next.Accounted += r.size() - r.removed
+	if r.refused == nil && r.rewound == "" {
+		next.HiddenAbove = r.crown
+	}
 	next.LastPoll, next.Writer = now, p.opts.Writer
 
 	feed := p.feed(mark.Folder)
@@ -33,6 +37,9 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 		if row.Date.After(next.NewestEvent) {
 			next.NewestEvent = row.Date
 		}
+	}
+	if n := len(r.rows); n > 0 && r.rows[n-1].ID > mark.Newest() {
+		next.Seal = seal(r.rows[n-1])
 	}
 	return next.Remember(ids...), events
 }
@@ -48,13 +55,13 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 	}
 	if mark.State != next.State {
 		switch mark.State {
-		case checkpoint.Blind:
+		case checkpoint.Blind, checkpoint.Gone:
 			say(schema.Seeing, schema.Connector{})
 		case checkpoint.Unreconciled:
 			say(schema.Reconciled, schema.Connector{})
 		}
 		switch next.State {
-		case checkpoint.Blind:
+		case checkpoint.Blind, checkpoint.Gone:
 			say(schema.Blind, schema.Connector{Reason: blindness(r.refused), Status: r.refused.Code, Detail: next.Reason})
 		case checkpoint.Rewound:
 			say(schema.Rewound, schema.Connector{Detail: next.Reason})
@@ -65,28 +72,25 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 	if r.removed > 0 {
 		say(schema.Shrunk, schema.Connector{Rows: int64(r.removed), Detail: "rows that were published are gone from the bottom of the log"})
 	}
-	if r.hidden > 0 {
-		say(schema.Gap, gap(mark, r))
+	if len(r.unseen) > 0 {
+		say(schema.Gap, gap(r.unseen))
 	}
 	return events
 }
 
-// gap describes rows that will not be seen: exactly where a row is known not to
-// be renderable, else by where the commit begins.
-func gap(mark checkpoint.Mark, r reading) schema.Connector {
-	first := int64(mark.Accounted)
-	if len(r.sick) < r.hidden {
-		return schema.Connector{Reason: "hidden", Rows: int64(r.hidden), FirstIndex: &first,
-			Detail: "rows the portal counts and does not show, at this index or above"}
+// gap describes rows that will not be seen.
+func gap(unseen []unseenRow) schema.Connector {
+	lowest := slices.MinFunc(unseen, func(a, b unseenRow) int { return a.index - b.index })
+	first := int64(lowest.index)
+	c := schema.Connector{
+		Reason: "unrenderable", Rows: int64(len(unseen)), FirstIndex: &first, Status: lowest.status,
+		Detail: "rows the portal fails to render, the lowest of them at this index from the oldest row, which is 0",
 	}
-	status := 0
-	for i, sick := range r.sick {
-		if i == 0 || int64(sick.index) < first {
-			first, status = int64(sick.index), sick.status
-		}
+	if lowest.status == http.StatusOK {
+		c.Reason, c.Status = "hidden", 0
+		c.Detail = "rows the portal counts and does not show, the lowest of them at this index from the oldest row, which is 0"
 	}
-	return schema.Connector{Reason: "unrenderable", Rows: int64(r.hidden), FirstIndex: &first, Status: status,
-		Detail: "rows the portal fails to render, the lowest of them at this index"}
+	return c
 }
 
 func blindness(refused *docspace.StatusError) string {
@@ -112,12 +116,16 @@ func (p *Poller) feed(folder int) Feed {
 // stateAfter is the only place that decides what state a folder is in.
 func stateAfter(mark checkpoint.Mark, r reading) (checkpoint.State, string) {
 	switch {
+	case r.refused != nil && r.refused.Code == http.StatusNotFound:
+		return checkpoint.Gone, r.refused.Error()
 	case r.refused != nil:
 		return checkpoint.Blind, r.refused.Error()
 	case r.rewound != "":
 		return checkpoint.Rewound, r.rewound
 	case r.missing > 0:
-		return checkpoint.Unreconciled, fmt.Sprintf("the portal counts %d rows that it does not show among the newest %d", r.missing, checkpoint.MaxRecent)
+		return checkpoint.Unreconciled, fmt.Sprintf("%d rows the portal counts were not found", r.missing)
+	case mark.State == checkpoint.Unreconciled && !r.proven():
+		return checkpoint.Unreconciled, mark.Reason
 	case r.unread > 0 && !seen(mark):
 		return checkpoint.Backfilling, ""
 	default:

@@ -3,7 +3,9 @@ package poller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -14,33 +16,33 @@ import (
 // A reading is what one look at a folder found: rows to publish, or why there
 // are none.
 type reading struct {
-	rows    []docspace.Entry // not yet committed, ascending by id
-	hidden  int              // rows the portal counts and does not show
-	sick    []sickRow        // those of them that are known not to be renderable
-	removed int              // committed rows that are gone from the bottom of the log
-	missing int              // rows the portal counts that were not found
-	unread  int              // rows left after these
-	dug     bool             // rows below the newest page were searched
-	rewound string           // why the log is not the one that was published; "" if it is
-	refused *docspace.StatusError
-	last    bool // the look ended at the newest row
+	rows    []docspace.Entry      // not yet committed, ascending by id
+	unseen  []unseenRow           // not yet accounted for, and never to be seen
+	crown   int                   // unseen rows above the newest committed one, after this
+	removed int                   // committed rows that are gone from the bottom of the log
+	missing int                   // rows the portal counts that were not found
+	unread  int                   // rows left after these
+	dug     bool                  // rows below the newest page were searched
+	rewound string                // why the log is not the one that was published; "" if it is
+	refused *docspace.StatusError // why the folder cannot be read; nil if it can
+	last    bool                  // the look ended at the newest row
 }
 
 // size is how many rows it accounts for.
-func (r reading) size() int { return len(r.rows) + r.hidden }
+func (r reading) size() int { return len(r.rows) + len(r.unseen) }
+
+// proven reports whether it shows the folder to be complete: what is counted is
+// accounted for, with nothing found that could hide a missing row.
+func (r reading) proven() bool { return r.last && r.size() == 0 && r.unread == 0 }
 
 // read finds what is to be published next: history from the bottom while the
 // newest page does not reach down to the mark, then what is new at the top.
 func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (reading, error) {
 	for {
 		if w.climbing {
-			r, err := w.take(ctx, most)
-			if err != nil {
-				return reading{}, err
-			}
-			if r.size() > 0 {
-				r.unread = max(0, w.total-mark.Accounted-r.size())
-				return r, nil
+			r, err := w.history(ctx, mark, most)
+			if err != nil || r.size() > 0 || r.rewound != "" {
+				return r, err
 			}
 			w.climbing, w.climbed = false, true
 		}
@@ -52,12 +54,32 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 			return w.reconcile(ctx, mark, top, most)
 		}
 		if w.climbed {
-			// More than a page came in since the walk arrived here.
-			return reading{unread: top.total - mark.Accounted, last: true}, nil
+			return w.restless(mark, top), nil
 		}
 		w.seek(mark)
 		w.climbing = true
 	}
+}
+
+// restless is the end of a look whose newest page still does not reach down to
+// the mark: more than a page came in since the walk arrived there, or none of
+// its rows is shown.
+func (w *walk) restless(mark checkpoint.Mark, top sheet) reading {
+	r := reading{crown: mark.HiddenAbove, last: true}
+	if top.total != mark.Accounted {
+		r.unread = max(1, top.total-mark.Accounted)
+	}
+	return r
+}
+
+// history reads what lies above the mark, oldest first.
+func (w *walk) history(ctx context.Context, mark checkpoint.Mark, most int) (reading, error) {
+	r, err := w.take(ctx, most)
+	if lost := new(lostLinkError); errors.As(err, &lost) && lost.id == mark.Newest() {
+		return reading{rewound: fmt.Sprintf("row %d was published and is gone", lost.id), last: true}, nil
+	}
+	r.unread = max(0, w.total-mark.Accounted-r.size())
+	return r, err
 }
 
 // reconcile compares the newest page with the mark. What the portal counts
@@ -67,13 +89,15 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	if reason := rewound(top, mark); reason != "" {
 		return reading{rewound: reason, last: true}, nil
 	}
-	r := reading{rows: unknown(top, mark), last: true}
-	unread := top.total - mark.Accounted
-	if unread < 0 && len(r.rows) == 0 {
-		return reading{removed: -unread, last: true}, nil
+	r := reading{
+		rows:   unknown(top, mark),
+		unseen: top.unseenAbove(mark.Newest(), mark.HiddenAbove),
+		last:   true,
 	}
-	r.sick = top.sickSince(mark.Accounted)
-	r.hidden = max(0, min(len(r.sick), unread-len(r.rows)))
+	unread := top.total - mark.Accounted
+	if unread < 0 && r.size() == 0 {
+		r.removed = -unread
+	}
 	if missing := unread - r.size(); missing > 0 && !w.searched(missing) {
 		if err := w.search(ctx, mark, top, missing, &r); err != nil {
 			return reading{}, err
@@ -82,7 +106,9 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	slices.SortFunc(r.rows, func(a, b docspace.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	if len(r.rows) > most {
 		r.rows, r.last = r.rows[:most], false
+		r.unseen, _ = split(r.unseen, r.rows[most-1].ID)
 	}
+	r.crown = crownAfter(mark, r, top)
 	r.unread = max(0, unread-r.size())
 	if r.last {
 		r.missing = r.unread
@@ -90,21 +116,35 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	return r, nil
 }
 
+// crownAfter returns how many unseen rows will lie above the newest committed
+// row, accounted for.
+func crownAfter(mark checkpoint.Mark, r reading, top sheet) int {
+	n := len(r.rows)
+	switch {
+	case n == 0 || r.rows[n-1].ID < mark.Newest():
+		return mark.HiddenAbove + len(r.unseen)
+	case r.last:
+		return top.crown()
+	default:
+		return 0
+	}
+}
+
 // search looks for missing rows below the newest page, as deep as the mark
 // remembers. Reading downwards, rows inserted meanwhile repeat and never hide
 // others.
 func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missing int, r *reading) error {
+	r.dug = true
 	seen := make(map[int64]bool, len(r.rows))
 	for _, row := range r.rows {
 		seen[row.ID] = true
 	}
-	found, silent := 0, s.hidden()-r.hidden
-	for offset := s.start + s.asked - 1; found < missing && offset < s.total && !s.below(mark.Horizon()); offset += step {
+	found := 0
+	for offset := s.start + s.asked - 1; found < missing && offset < s.total && !s.below(mark.Forgotten+1); offset += step {
 		var err error
 		if s, err = w.fetch(ctx, offset); err != nil {
 			return err
 		}
-		silent += s.hidden()
 		for _, row := range unknown(s, mark) {
 			if !seen[row.ID] {
 				seen[row.ID] = true
@@ -113,8 +153,6 @@ func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missin
 			}
 		}
 	}
-	r.dug = true
-	r.hidden += max(0, min(missing-found, silent))
 	return nil
 }
 
@@ -124,7 +162,7 @@ func (w *walk) searched(missing int) bool {
 	return missing <= w.given.missing && time.Since(w.given.at) < searchAgain
 }
 
-// unknown returns the rows of a page that are not committed.
+// unknown returns the rows of a sheet that are not committed.
 func unknown(s sheet, mark checkpoint.Mark) []docspace.Entry {
 	var rows []docspace.Entry
 	for _, row := range s.rows {
@@ -158,8 +196,39 @@ func rewound(s sheet, mark checkpoint.Mark) string {
 	if top := s.rows[0].ID; top < newest {
 		return fmt.Sprintf("its newest row is %d, and row %d was published", top, newest)
 	}
-	if !reaches(s, mark) || s.holds(newest) {
-		return ""
+	row, found := s.find(newest)
+	switch {
+	case !found && reaches(s, mark):
+		return fmt.Sprintf("row %d was published and is gone", newest)
+	case found && !sealed(mark.Seal, row):
+		return fmt.Sprintf("row %d was published and is another one now", newest)
 	}
-	return fmt.Sprintf("row %d was published and is gone", newest)
+	return ""
+}
+
+// seal describes a row by what of it never changes: what was done, when, and
+// the titles as they were.
+func seal(row docspace.Entry) string {
+	h := fnv.New32a()
+	for _, text := range []string{row.Data.Title, row.Data.OldTitle, row.Data.NewTitle} {
+		_, _ = h.Write([]byte(text + "\x00"))
+	}
+	return fmt.Sprintf("%d:%d:%08x", row.Action.Code, row.Date.Unix(), h.Sum32())
+}
+
+// sealed reports whether the row is the one the seal was made from. Dates may
+// differ by an hour: once a year the portal reports some so, depending on its
+// time zone.
+func sealed(mark string, row docspace.Entry) bool {
+	if mark == "" || mark == seal(row) {
+		return true
+	}
+	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
+		shifted := row
+		shifted.Date = row.Date.Add(shift)
+		if mark == seal(shifted) {
+			return true
+		}
+	}
+	return false
 }

@@ -70,7 +70,7 @@ func (m *Metrics) published(r reading, events []schema.Event) {
 			m.late.Inc()
 		}
 	}
-	m.gaps.Add(float64(r.hidden))
+	m.gaps.Add(float64(len(r.unseen)))
 	m.removed.Add(float64(r.removed))
 }
 

@@ -53,14 +53,15 @@ const ownEvents = 4
 // Options say how a Poller works. The zero value of each field means its
 // documented default.
 type Options struct {
-	Start    Start     // where a folder without a mark begins
-	Began    time.Time // when watching began; older rows of a new folder are history. Default: now
-	Feed     Feed      // what every event says about its origin
-	Chunk    int       // most rows of one commit; default 990
-	Turn     int       // most commits of one poll, so that no folder keeps others waiting; default 16
-	Prefetch int       // pages of one folder in flight; default 4
-	Writer   string    // names this process in the marks it writes
-	Metrics  *Metrics  // default: not exposed anywhere
+	Start    Start            // where a folder without a mark begins
+	Began    time.Time        // when watching began; older rows of a new folder are history. Default: now
+	Now      func() time.Time // the portal's clock; default time.Now
+	Feed     Feed             // what every event says about its origin
+	Chunk    int              // most rows of one commit; default 990
+	Turn     int              // most commits of one poll, so that no folder keeps others waiting; default 16
+	Prefetch int              // pages of one folder in flight; default 4
+	Writer   string           // names this process in the marks it writes
+	Metrics  *Metrics         // default: not exposed anywhere
 }
 
 // Start says where a folder without a mark begins.
@@ -87,7 +88,10 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 	opts.Chunk = cmp.Or(opts.Chunk, 990)
 	opts.Turn = cmp.Or(opts.Turn, 16)
 	opts.Prefetch = cmp.Or(opts.Prefetch, 4)
-	opts.Began = cmp.Or(opts.Began, time.Now())
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	opts.Began = cmp.Or(opts.Began, opts.Now())
 	opts.Metrics = cmp.Or(opts.Metrics, NewMetrics())
 	return &Poller{
 		portal:  portal,
@@ -215,7 +219,7 @@ func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) 
 	r.State, r.Reason = next.State, next.Reason
 	r.More = !read.last
 	r.Events += len(read.rows)
-	r.Gaps += read.hidden
+	r.Gaps += len(read.unseen)
 	r.Unread = read.unread
 	for i := range events {
 		if events[i].Data.Late {

@@ -299,49 +299,6 @@ func TestABlindFolderSaysSoOnceAndGoesOnWhenItSeesAgain(t *testing.T) {
 	r.holds(t)
 }
 
-func TestARestoredPortalStopsTheFolderAndNothingIsRepeated(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, Options{})
-	r.act(30)
-	backup := r.portal.Rows(r.room)[20].ID
-	r.poll(t)
-	stored := len(r.stored())
-	r.portal.Rewind(backup)
-	for range 3 {
-		if report := r.poll(t); report.State != checkpoint.Rewound || report.Reason == "" {
-			t.Fatalf("%+v", report)
-		}
-	}
-	r.act(40) // the ids have passed the published ones again
-	if report := r.poll(t); report.State != checkpoint.Rewound {
-		t.Fatalf("%+v", report)
-	}
-	if want := []string{schema.Rewound}; !slices.Equal(r.said(), want) || len(r.stored()) != stored {
-		t.Fatalf("said %v, %d rows stored, want %v and %d", r.said(), len(r.stored()), want, stored)
-	}
-}
-
-func TestRowsRemovedFromTheBottomAreCountedAndTheWorkGoesOn(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, Options{})
-	r.act(250)
-	r.poll(t)
-	r.portal.Prune(r.room, 40)
-	r.poll(t)
-	r.act(5)
-	r.poll(t)
-	mark, err := r.ledger.Mark(t.Context(), r.room)
-	if err != nil || mark.Accounted != r.portal.Count(r.room) || mark.State != checkpoint.Watching {
-		t.Fatalf("%v, the portal counts %d: %v", mark, r.portal.Count(r.room), err)
-	}
-	if want := []string{schema.Shrunk}; !slices.Equal(r.said(), want) {
-		t.Fatalf("said %v, want %v", r.said(), want)
-	}
-	if got := r.stored(); len(got) != 256 {
-		t.Fatalf("%d rows stored, want 256", len(got))
-	}
-}
-
 func TestAPortalWithoutRowIDsIsRefusedWithAReason(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Options{})

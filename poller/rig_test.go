@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"docspace-nats/checkpoint"
 	"docspace-nats/checkpoint/checkpointtest"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
@@ -99,21 +100,47 @@ func (r *rig) holds(t testing.TB) {
 	if !slices.Equal(sorted, want) {
 		t.Fatalf("%d rows stored, %d shown; %s", len(got), len(want), difference(sorted, want))
 	}
+	if err := inOrder(r.ledger.Events(r.room)); err != nil {
+		t.Fatal(err)
+	}
+	if mark := r.mark(t); mark.Accounted != r.portal.Count(r.room) {
+		t.Fatalf("%v; the portal counts %d rows", mark, r.portal.Count(r.room))
+	}
+}
+
+// inOrder holds that rows are stored by id unless they say that they are late.
+func inOrder(events []schema.Event) error {
 	var highest int64
-	for _, e := range r.ledger.Events(r.room) {
+	for _, e := range events {
 		if e.Data.AuditID == "" {
 			continue
 		}
 		id := auditID(e)
 		if late := id < highest; late != e.Data.Late {
-			t.Fatalf("row %d stored after row %d, late is %t", id, highest, e.Data.Late)
+			return fmt.Errorf("row %d stored after row %d, late is %t", id, highest, e.Data.Late)
 		}
 		highest = max(highest, id)
 	}
+	return nil
+}
+
+func (r *rig) mark(t testing.TB) checkpoint.Mark {
+	t.Helper()
 	mark, err := r.ledger.Mark(t.Context(), r.room)
-	if err != nil || mark.Accounted != r.portal.Count(r.room) {
-		t.Fatalf("%v; the portal counts %d rows: %v", mark, r.portal.Count(r.room), err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return mark
+}
+
+// gaps returns how many rows were reported as gaps.
+func (r *rig) gaps() (n int) {
+	for _, e := range r.ledger.Events(r.room) {
+		if c := e.Data.Connector; c != nil && e.Data.Action.Name == schema.Gap {
+			n += int(c.Rows)
+		}
+	}
+	return n
 }
 
 func (r *rig) shown() []int64 {

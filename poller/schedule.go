@@ -39,10 +39,27 @@ type Schedule struct {
 	wake    chan struct{} // something became due earlier than it was
 }
 
-// Trouble holds all folders back; it is zero while there is none.
+// Trouble holds all folders back while none of them can be polled. Two folders
+// in a row must fail for a reason that all share; any success ends it.
 type trouble struct {
+	first int       // folder that failed so first; 0 while there is no trouble
 	until time.Time // no poll starts before
 	wait  time.Duration
+}
+
+func (t *trouble) holds() bool { return t.wait != 0 }
+
+func (t *trouble) add(folder int, err error, s *Schedule, now time.Time) {
+	switch {
+	case err == nil:
+		*t = trouble{}
+	case !shared(err):
+	case t.first == 0:
+		t.first = folder
+	case t.first != folder || len(s.folders) == 1:
+		t.wait = s.slower(t.wait)
+		t.until = now.Add(jitter(t.wait))
+	}
 }
 
 // A turn is the next poll of a folder.
@@ -102,7 +119,7 @@ func (s *Schedule) CatchUp(ctx context.Context) error {
 // catchUp polls one folder until nothing is left. A commit another process
 // won counts as progress: the next poll goes on from its mark.
 func (s *Schedule) catchUp(ctx context.Context, folder int) error {
-	for {
+	for idle := 0; ; {
 		began := time.Now()
 		report, err := s.poller.Poll(ctx, folder)
 		if errors.Is(err, checkpoint.ErrConflict) {
@@ -119,6 +136,12 @@ func (s *Schedule) catchUp(ctx context.Context, folder int) error {
 		}
 		if !report.More && report.Unread == 0 {
 			return nil
+		}
+		if idle++; report.Commits > 0 {
+			idle = 0
+		}
+		if idle == patience {
+			return fmt.Errorf("folder %d: %d rows the portal counts were not found in %d polls", folder, report.Unread, patience)
 		}
 	}
 }
@@ -192,13 +215,7 @@ func (s *Schedule) turn(ctx context.Context, t *turn) {
 	now := time.Now()
 	t.standing.polled(began, now, report, err)
 	t.interval = s.pace(t.interval, report, err)
-	switch {
-	case shared(err):
-		s.trouble.wait = s.slower(s.trouble.wait)
-		s.trouble.until = now.Add(jitter(s.trouble.wait))
-	case err == nil:
-		s.trouble = trouble{}
-	}
+	s.trouble.add(t.folder, err, s, now)
 	t.due = now.Add(jitter(t.interval))
 	heap.Push(&s.turns, t)
 	s.rouse()
@@ -236,13 +253,14 @@ func (s *Schedule) tell(before Standing, r Report, err error) {
 	switch {
 	case errors.Is(err, checkpoint.ErrConflict):
 		log.Debug().Err(err).Msg("another process publishes this folder; its mark is read again")
-	case shared(err) && s.trouble.wait == 0:
+	case shared(err) && s.trouble.first != 0 && s.trouble.first != r.Folder && !s.trouble.holds():
 		s.opts.Log.Error().Err(err).Msg("no folder can be polled; trying again")
-	case err != nil && !shared(err) && (before.Err == nil || before.Err.Error() != err.Error()):
+	case shared(err) && s.trouble.holds():
+	case err != nil && (before.Err == nil || before.Err.Error() != err.Error()):
 		log.Error().Err(err).Msg("this folder cannot be polled; trying again")
-	case err == nil && s.trouble.wait != 0:
+	case err == nil && s.trouble.holds():
 		s.opts.Log.Info().Msg("folders are polled again")
-	case err == nil && before.Err != nil && !shared(before.Err) && !errors.Is(before.Err, checkpoint.ErrConflict):
+	case err == nil && before.Err != nil && !errors.Is(before.Err, checkpoint.ErrConflict):
 		log.Info().Msg("this folder is polled again")
 	}
 	if err != nil || r.State == before.State {

@@ -18,7 +18,14 @@ type sheet struct {
 	start, asked int              // offset from the newest row, and number of rows
 	total        int              // rows of the folder
 	rows         []docspace.Entry // newest first, each with an id
-	sick         []sickRow        // those that cannot be rendered
+	unseen       []unseenRow      // newest first; counted, and not among rows
+}
+
+// An unseenRow is one the portal counts and does not show.
+type unseenRow struct {
+	index  int   // from the bottom
+	below  int64 // id of the row shown next below it; 0 when none is
+	status int   // HTTP status of the pages that hold it; 200 when it is just left out
 }
 
 // newSheet leaves out rows without an id: they are counted and cannot be told
@@ -30,7 +37,7 @@ func newSheet(start, asked int, page docspace.Page) (sheet, error) {
 		return s, nil
 	}
 	s.rows = slices.DeleteFunc(s.rows, anonymous)
-	if len(s.rows) == 0 {
+	if len(s.rows) == 0 && asked > 1 {
 		return s, fmt.Errorf("none of %d rows has an id: %w", len(page.Entries), ErrNoRowIDs)
 	}
 	slices.SortStableFunc(s.rows, func(a, b docspace.Entry) int { return cmp.Compare(b.ID, a.ID) })
@@ -42,30 +49,17 @@ func newSheet(start, asked int, page docspace.Page) (sheet, error) {
 func (s sheet) end() int { return s.total - s.start }
 func (s sheet) low() int { return s.end() - s.asked }
 
-// hidden returns how many rows the portal counts and does not show: those
-// whose action it has no words for.
-func (s sheet) hidden() int {
-	return max(0, min(s.asked, s.end())-len(s.rows))
-}
+// size is how many rows the sheet accounts for.
+func (s sheet) size() int { return len(s.rows) + len(s.unseen) }
 
-// sickSince returns the rows from a bottom index on that cannot be rendered.
-func (s sheet) sickSince(index int) []sickRow {
-	var since []sickRow
-	for _, row := range s.sick {
-		if row.index >= index {
-			since = append(since, row)
-		}
-	}
-	return since
-}
-
-// full reports whether there may be more rows below.
-func (s sheet) full() bool { return len(s.rows) >= s.asked }
+// short returns how many rows are missing from what was asked for, unless the
+// log ends.
+func (s sheet) short() int { return max(0, min(s.asked, s.end())-s.size()) }
 
 // whole reports whether the sheet holds the log from its newest row to its
-// oldest.
+// oldest. Where as many rows came as were asked for, there may be more.
 func (s sheet) whole() bool {
-	return s.start == 0 && s.total <= s.asked && len(s.rows) <= s.total
+	return s.start == 0 && s.total < s.asked && s.size() <= s.total
 }
 
 // below reports whether the sheet shows a row with a lower id.
@@ -74,9 +68,20 @@ func (s sheet) below(id int64) bool {
 	return n > 0 && s.rows[n-1].ID < id
 }
 
-// holds reports whether the row is in the sheet.
-func (s sheet) holds(id int64) bool {
-	return slices.ContainsFunc(s.rows, func(e docspace.Entry) bool { return e.ID == id })
+// find returns the row with the id.
+func (s sheet) find(id int64) (docspace.Entry, bool) {
+	i := slices.IndexFunc(s.rows, func(e docspace.Entry) bool { return e.ID == id })
+	if i < 0 {
+		return docspace.Entry{}, false
+	}
+	return s.rows[i], true
+}
+
+// lacks reports whether the sheet shows rows on both sides of the id and not
+// the row itself.
+func (s sheet) lacks(id int64) bool {
+	_, found := s.find(id)
+	return !found && s.below(id) && s.rows[0].ID > id
 }
 
 // above returns the rows with higher ids, ascending.
@@ -88,4 +93,26 @@ func (s sheet) above(id int64) []docspace.Entry {
 	fresh := slices.Clone(s.rows[:n])
 	slices.Reverse(fresh)
 	return fresh
+}
+
+// unseenAbove returns the unseen rows above the row with the id, newest first,
+// less the lowest known ones.
+func (s sheet) unseenAbove(id int64, known int) []unseenRow {
+	n := 0
+	for n < len(s.unseen) && s.unseen[n].below >= id {
+		n++
+	}
+	return slices.Clone(s.unseen[:max(0, n-known)])
+}
+
+// crown returns how many unseen rows lie above the newest row shown.
+func (s sheet) crown() int {
+	if len(s.rows) == 0 {
+		return len(s.unseen)
+	}
+	n := 0
+	for n < len(s.unseen) && s.unseen[n].below == s.rows[0].ID {
+		n++
+	}
+	return n
 }

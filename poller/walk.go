@@ -26,12 +26,13 @@ const patience = 20
 // change as rows are added on top. The portal takes offsets from the top, so
 // every request is computed from the last count, and is off by what was
 // inserted since: the walk therefore never trusts an offset. A page counts
-// only when it reaches down to a row already read, or when the portal's count
-// did not move around it.
+// only when it reaches down to the row read before it; the first page of a log
+// counts when the portal's count did not move around it.
 type walk struct {
 	portal Portal
 	folder int
 	anchor time.Time
+	feed   Feed
 	total  int // rows the portal counted last
 
 	climbing bool // history is being read, from the mark upwards
@@ -39,13 +40,14 @@ type walk struct {
 	given    vain
 	ailment  ailment
 
-	next int              // bottom index of the next row to read
-	link int64            // id of the row below it; 0 when unknown
-	rows []docspace.Entry // read but not handed out, ascending by id
-	void int              // rows among them that the portal counts and does not show
-	sick []sickRow        // those of them that cannot be rendered
+	accounted int              // rows the mark accounts for
+	next      int              // bottom index of the next row to read, as far as known
+	arrived   bool             // next was found by reading, not taken from the mark
+	link      int64            // id of the newest row read; 0 for none
+	crown     int              // unseen rows above it that are accounted for or among unseen
+	rows      []docspace.Entry // read but not handed out, ascending by id
+	unseen    []unseenRow      // the same, of rows that are not shown
 
-	feed  Feed
 	depth int             // pages read ahead
 	ahead map[int]*future // by the bottom index they were asked for
 	ctx   context.Context // ends with the walk; for the pages read ahead only
@@ -75,6 +77,17 @@ var (
 	errShrank   = errors.New("rows disappeared while it was read; the next poll starts over")
 )
 
+// A lostLinkError is a row that was read or published and is not in the log any
+// more, although rows around it are.
+type lostLinkError struct {
+	folder int
+	id     int64
+}
+
+func (e *lostLinkError) Error() string {
+	return fmt.Sprintf("history of folder %d: row %d was there and is gone", e.folder, e.id)
+}
+
 func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	w := &walk{
 		portal: p.portal,
@@ -86,7 +99,6 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	}
 	w.given, w.ailment = p.remembered(mark.Folder)
 	w.ctx, w.stop = context.WithCancel(ctx)
-	w.seek(mark)
 	return w
 }
 
@@ -98,14 +110,18 @@ func (w *walk) close() {
 
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
-	w.next, w.link = mark.Accounted, mark.Newest()
-	w.rows, w.void, w.sick = nil, 0, nil
+	w.accounted, w.arrived = mark.Accounted, false
+	w.next, w.link, w.crown = min(mark.Accounted, w.total-1), mark.Newest(), mark.HiddenAbove
+	if w.link == 0 {
+		w.next = 0
+	}
+	w.rows, w.unseen = nil, nil
 	clear(w.ahead)
 }
 
 // top reads the newest rows and with them the count. Where the newest page is
-// known to hold a row that cannot be rendered, it reads the part without it,
-// if that reaches down to the mark.
+// known to hold a row that is not shown, it reads the part without it, if that
+// reaches down to the mark.
 func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
 	s, well, err := w.aroundAilment(ctx, mark)
 	if !well && err == nil {
@@ -118,24 +134,43 @@ func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
 	return s, err
 }
 
-// take hands out up to most rows, ascending, and what the portal counts among
-// them and does not show. Nothing at all means the walk has reached the count
-// it works with.
+// take hands out up to most rows, ascending, with the unseen ones among them.
+// Nothing at all means the walk has reached the count it works with.
 func (w *walk) take(ctx context.Context, most int) (reading, error) {
-	for len(w.rows) < most && w.next < w.total {
+	for idle := 0; len(w.rows) < most && w.next < w.total; idle++ {
+		before := len(w.rows) + len(w.unseen)
 		if err := w.climb(ctx); err != nil {
 			return reading{}, err
 		}
+		if len(w.rows)+len(w.unseen) > before {
+			idle = 0
+		}
+		if idle > w.total/step+patience {
+			return reading{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
+		}
 	}
-	if len(w.rows) > most {
-		// The rows not shown may lie above the ones handed out: they wait.
-		r := reading{rows: w.rows[:most:most]}
-		w.rows = w.rows[most:]
+	if len(w.rows) <= most {
+		r := reading{rows: w.rows, unseen: w.unseen, crown: w.crown}
+		w.rows, w.unseen = nil, nil
 		return r, nil
 	}
-	r := reading{rows: w.rows, hidden: w.void, sick: w.sick}
-	w.rows, w.void, w.sick = nil, 0, nil
+	r := reading{rows: w.rows[:most:most]}
+	w.rows = w.rows[most:]
+	r.unseen, w.unseen = split(w.unseen, r.rows[most-1].ID)
 	return r, nil
+}
+
+// split divides unseen rows into those below the row with the id and those
+// above it.
+func split(unseen []unseenRow, id int64) (below, above []unseenRow) {
+	for _, row := range unseen {
+		if row.below < id {
+			below = append(below, row)
+		} else {
+			above = append(above, row)
+		}
+	}
+	return below, above
 }
 
 // climb reads the page above the link and appends what is new in it.
@@ -144,51 +179,79 @@ func (w *walk) climb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.end() <= w.next {
-		return fmt.Errorf("history of folder %d: %w", w.folder, errShrank)
+	known := w.crown
+	if w.link != 0 && !s.below(w.link+1) {
+		s.unseen, known = w.unread(s.unseen), 0
 	}
-	fresh := s.above(w.link)
-	w.sick = append(w.sick, s.sickSince(w.next)...)
-	w.void += max(0, min(s.hidden(), s.end()-w.next-len(fresh)))
-	w.rows = append(w.rows, fresh...)
-	if len(fresh) > 0 {
-		w.link = fresh[len(fresh)-1].ID
+	unseen, fresh := s.unseenAbove(w.link, known), s.above(w.link)
+	w.rows, w.unseen = append(w.rows, fresh...), append(w.unseen, unseen...)
+	if n := len(fresh); n > 0 {
+		w.link, w.crown = fresh[n-1].ID, s.crown()
+	} else {
+		w.crown += len(unseen)
 	}
-	w.next = s.end()
+	w.next, w.arrived = s.end(), true
 	return nil
 }
 
+// unread returns the unseen rows that only their index tells from those read
+// before.
+func (w *walk) unread(unseen []unseenRow) []unseenRow {
+	var fresh []unseenRow
+	for _, row := range unseen {
+		if row.index >= max(w.next, w.accounted) {
+			row.below = max(row.below, w.link)
+			fresh = append(fresh, row)
+		}
+	}
+	return fresh
+}
+
 // linked returns a page known to leave no row out between the link and its
-// top. Where rows slid in between, it asks again, reaching lower each time,
-// down to half a page.
+// top. Where it does not reach down to the link, because rows slid in between
+// or disappeared below, it asks again, reaching ever lower.
 func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
-	var last sheet
+	if w.link == 0 {
+		return w.bottom(ctx)
+	}
 	for try := range patience {
-		s, err := w.page(ctx, low-min(1<<try-1, step/2), try == 0)
+		s, err := w.page(ctx, low-(1<<try-1), try == 0)
 		if err != nil {
 			return sheet{}, err
 		}
-		switch {
-		case s.total < w.total:
-			return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errShrank)
-		case w.link != 0 && s.below(w.link+1), w.bottomed(s):
-			w.count(s.total)
-			return s, nil
-		case try > 0 && s.total == last.total && last.low() <= w.next:
-			// The count did not move around the page before: it holds just the
-			// rows that arithmetic says.
-			return last, nil
-		}
 		w.count(s.total)
-		last = s
+		switch {
+		case s.lacks(w.link), s.size() < s.asked && !s.below(w.link+1):
+			return sheet{}, &lostLinkError{w.folder, w.link}
+		case s.below(w.link + 1):
+			return s, nil
+		case w.arrived && len(s.unseen) > 0 && s.low() <= w.next && s.end() > w.next:
+			return s, nil // it was read between equal counts, and unseen rows lie between
+		}
 	}
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 }
 
-// bottomed reports whether a page that reaches far below the oldest row has
-// it: one that is not full ends where the log ends.
-func (w *walk) bottomed(s sheet) bool {
-	return w.next == 0 && s.low() <= -step/4 && !s.full()
+// bottom returns the lowest page of the log. There is no row below to prove
+// that it is: it must be read between two equal counts or, where rows come in
+// too fast for that, end far before it is full.
+func (w *walk) bottom(ctx context.Context) (sheet, error) {
+	var last sheet
+	for try := range patience {
+		s, err := w.page(ctx, -1-min(1<<try-1, step/2), try == 0)
+		if err != nil {
+			return sheet{}, err
+		}
+		if try > 0 && s.total == last.total && last.low() <= 0 {
+			return last, nil
+		}
+		w.count(s.total)
+		if s.low() <= -step/4 && s.size() < s.asked {
+			return s, nil
+		}
+		last = s
+	}
+	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 }
 
 // count takes over a new count. Pages asked for under the old one lie
@@ -228,7 +291,7 @@ func (w *walk) page(ctx context.Context, low int, ahead bool) (sheet, error) {
 // offset turns a bottom index into the offset from the top of the page that
 // begins there.
 func (w *walk) offset(low int) int {
-	return max(0, w.total-low-docspace.MaxPage)
+	return max(0, min(w.total-low-docspace.MaxPage, w.total-1))
 }
 
 func (w *walk) start(offset int) *future {
@@ -240,10 +303,10 @@ func (w *walk) start(offset int) *future {
 	return f
 }
 
-// fetch reads a page; rows that cannot be rendered are left out of it.
+// fetch reads a page. Where rows in it are not shown, it finds out which.
 func (w *walk) fetch(ctx context.Context, start int) (sheet, error) {
 	s, err := w.ask(ctx, start, docspace.MaxPage)
-	if poison(err) != 0 {
+	if poison(err) != 0 || err == nil && s.short() > 0 {
 		return w.cutOut(ctx, start, err)
 	}
 	return s, err

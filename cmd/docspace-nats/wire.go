@@ -64,6 +64,7 @@ func connect(ctx context.Context, cfg Config, log zerolog.Logger) (c *connector,
 	poll := poller.New(c.portal, c.ledger, poller.Options{
 		Start:    poller.Start{Anchor: cfg.DocSpace.Start.Time(began)},
 		Began:    began,
+		Now:      c.portal.Now,
 		Feed:     feed(cfg.DocSpace),
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
 		Writer:   writer(),
@@ -201,7 +202,7 @@ func (c *connector) began(ctx context.Context, start Start, marks []checkpoint.M
 func published(marks []checkpoint.Mark) []int {
 	var folders []int
 	for _, m := range marks {
-		if m.State != checkpoint.Blind {
+		if m.State != checkpoint.Gone {
 			folders = append(folders, m.Folder)
 		}
 	}

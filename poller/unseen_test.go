@@ -1,14 +1,12 @@
 package poller
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"testing"
 
 	"docspace-nats/checkpoint"
-	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/schema"
 )
@@ -131,13 +129,13 @@ func TestARowCuredLaterIsStoredAsLateByTheNextStart(t *testing.T) {
 	r.holds(t)
 }
 
-func TestAPoisonedPageOfABlindFolderIsBlind(t *testing.T) {
+func TestAFolderThatIsNotThereIsGone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Options{})
 	r.act(10)
 	r.portal.Fail(docspacetest.Fault{Folder: r.room, Times: -1, Do: docspacetest.NotFound()})
 	report, err := r.poller.Poll(t.Context(), r.room)
-	if err != nil || report.State != checkpoint.Blind || errors.Is(err, docspace.ErrNotFound) {
+	if err != nil || report.State != checkpoint.Gone {
 		t.Fatalf("%+v, %v", report, err)
 	}
 }
@@ -164,13 +162,7 @@ func (r *rig) holdsBut(t *testing.T, gaps int) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("%d rows stored, %d can be seen; %s", len(got), len(want), difference(got, want))
 	}
-	reported := int64(0)
-	for _, e := range r.ledger.Events(r.room) {
-		if c := e.Data.Connector; c != nil && e.Data.Action.Name == schema.Gap {
-			reported += c.Rows
-		}
-	}
-	if reported != int64(gaps) {
+	if reported := r.gaps(); reported != gaps {
 		t.Fatalf("%d rows reported as gaps, want %d; said %v", reported, gaps, r.said())
 	}
 }

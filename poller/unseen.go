@@ -1,0 +1,185 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace"
+)
+
+// The portal counts rows that it does not show. Some it leaves out of the page,
+// because it has no words for their action. Others it fails to render, and with
+// them every page that holds them, each time. Both kinds are found by halving
+// the page until they stand alone, and reported as gaps; the rows around them
+// are published as ever.
+
+// errMoved says that the log changed while a page was taken apart.
+var errMoved = errors.New("rows came in while a page was searched for rows that are not shown; the next poll tries again")
+
+// cuts is how often a page is taken apart anew because the log moved.
+const cuts = 5
+
+// cutOut reads a page and finds the rows in it that are not shown. A failure
+// to read the page stands when it is not a row's: the folder itself cannot be
+// read, or no row of the page can, which more likely is trouble that will pass.
+func (w *walk) cutOut(ctx context.Context, start int, failure error) (sheet, error) {
+	if failure != nil {
+		if _, err := w.portal.Folder(ctx, w.folder); err != nil {
+			return sheet{}, failure
+		}
+	}
+	for range cuts {
+		c := cut{walk: w, sheet: sheet{start: start, asked: docspace.MaxPage, total: unknownTotal}}
+		err := c.read(ctx, start, docspace.MaxPage)
+		if err == nil && c.sheet.total == unknownTotal {
+			return sheet{}, failure
+		}
+		if err == nil {
+			err = c.confirm(ctx)
+		}
+		if !errors.Is(err, errMoved) {
+			return c.sheet, err
+		}
+	}
+	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errMoved)
+}
+
+const unknownTotal = -1
+
+// A cut puts a page together from parts. They fit only while the portal counts
+// the same rows for each.
+type cut struct {
+	walk  *walk
+	sheet sheet
+	sick  []sickRow
+}
+
+// A sickRow is one that fails every page that holds it.
+type sickRow struct{ start, status int }
+
+// read reads a part of the page, in halves where rows are missing from it.
+func (c *cut) read(ctx context.Context, start, count int) error {
+	part, err := c.walk.ask(ctx, start, count)
+	status := poison(err)
+	switch {
+	case status != 0 && count == 1:
+		c.sick = append(c.sick, sickRow{start, status})
+		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -start, status: status})
+		return nil
+	case status == 0 && err != nil:
+		return err
+	case err == nil && (part.short() == 0 || len(part.rows) == 0):
+		return c.add(part)
+	}
+	if err := c.read(ctx, start, count/2); err != nil {
+		return err
+	}
+	return c.read(ctx, start+count/2, count-count/2)
+}
+
+// add appends a part that shows all its rows, or none.
+func (c *cut) add(part sheet) error {
+	if c.sheet.total == unknownTotal {
+		c.sheet.total = part.total
+	}
+	if part.total != c.sheet.total {
+		return errMoved
+	}
+	for i := range part.short() {
+		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -(part.start + i), status: http200})
+	}
+	if len(part.rows) == 0 {
+		return nil
+	}
+	for i := range c.sheet.unseen {
+		if c.sheet.unseen[i].below == 0 {
+			c.sheet.unseen[i].below = part.rows[0].ID
+		}
+	}
+	c.sheet.rows = append(c.sheet.rows, part.rows...)
+	return nil
+}
+
+// confirm asks once more for the rows that could not be rendered: they must
+// fail again, with nothing inserted since the first part was read. A row is
+// given up only on the word of two answers.
+func (c *cut) confirm(ctx context.Context) error {
+	for _, sick := range c.sick {
+		_, err := c.walk.ask(ctx, sick.start, 1)
+		if err == nil {
+			return errMoved
+		}
+		if poison(err) == 0 {
+			return err
+		}
+	}
+	// Beyond the oldest row there is nothing to render, and the count.
+	end, err := c.walk.ask(ctx, c.sheet.total, 1)
+	if err != nil {
+		return err
+	}
+	if end.total != c.sheet.total || len(end.rows) > 0 {
+		return errMoved
+	}
+	for i := range c.sheet.unseen {
+		c.sheet.unseen[i].index += c.sheet.total - 1
+	}
+	return nil
+}
+
+const http200 = 200
+
+// poison returns the status of an answer that a single row can be the reason
+// of, 0 for any other.
+func poison(err error) int {
+	var answer *docspace.StatusError
+	if errors.As(err, &answer) && answer.Poison() {
+		return answer.Code
+	}
+	return 0
+}
+
+// An ailment is what is known of the newest row that is not shown, so that not
+// every poll takes the newest page apart. It is zero when there is none.
+type ailment struct {
+	total int // rows counted when it was seen last
+	index int // from the bottom
+}
+
+// diagnose finds the newest unseen row of the newest page.
+func diagnose(top sheet) ailment {
+	if len(top.unseen) == 0 {
+		return ailment{}
+	}
+	newest := slices.MaxFunc(top.unseen, func(a, b unseenRow) int { return a.index - b.index })
+	return ailment{total: top.total, index: newest.index}
+}
+
+// aroundAilment reads the part of the newest page above an unseen row or, where
+// nothing is above it, the part below. It reports whether that is enough: it
+// is while fewer new rows came in than the part holds.
+func (w *walk) aroundAilment(ctx context.Context, mark checkpoint.Mark) (s sheet, well bool, err error) {
+	above := w.ailment.total - 1 - w.ailment.index
+	switch {
+	case w.ailment.total == 0 || above >= docspace.MaxPage:
+		return sheet{}, false, nil
+	case above > 0:
+		s, err = w.ask(ctx, 0, above)
+	default:
+		s, err = w.ask(ctx, 1, step)
+	}
+	if poison(err) != 0 {
+		return sheet{}, false, nil
+	}
+	if err != nil {
+		return sheet{}, false, err
+	}
+	if s.short() > 0 || above == 0 && s.total != w.ailment.total || !reaches(s, mark) {
+		return sheet{}, false, nil
+	}
+	w.ailment.total = s.total
+	return s, true, nil
+}
