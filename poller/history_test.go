@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 50, "random histories of each kind to try")
+	histories = flag.Int("histories", 10, "random histories of each kind to try")
 	seed      = flag.Uint64("seed", 0, "first seed of the random histories; 0: another one every time")
 )
 

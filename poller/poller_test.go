@@ -148,7 +148,7 @@ func TestALateRowDuringAWalkIsStoredOnce(t *testing.T) {
 	}
 }
 
-func TestTheLogOfTheFolderAsShownIsNotTrustedToBeComplete(t *testing.T) {
+func TestRowsCountedAndNotShownAreReportedAsGaps(t *testing.T) {
 	t.Parallel()
 	for _, where := range []int{0, 50, 150, 340} {
 		t.Run(fmt.Sprint(where), func(t *testing.T) {

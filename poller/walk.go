@@ -71,11 +71,8 @@ type future struct {
 	done  chan struct{}
 }
 
-// Reasons to leave the rest of a walk to the next poll.
-var (
-	errRestless = errors.New("rows were inserted faster than a page could be read; the next poll goes on from here")
-	errShrank   = errors.New("rows disappeared while it was read; the next poll starts over")
-)
+// errRestless leaves the rest of a walk to the next poll.
+var errRestless = errors.New("rows were inserted faster than a page could be read; the next poll goes on from here")
 
 // A lostLinkError is a row that was read or published and is not in the log any
 // more, although rows around it are.

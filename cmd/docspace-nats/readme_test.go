@@ -47,6 +47,27 @@ func holdReadme(t *testing.T, part, want string) {
 	}
 }
 
+func TestEveryTestThatIsNamedExists(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, folder := range []string{"cmd", "poller", "publisher", "checkpoint", "schema"} {
+		for _, file := range filesUnder(t, filepath.Join(repositoryDir, folder)) {
+			if strings.HasSuffix(file, "_test.go") {
+				source.WriteString(readFile(t, file))
+			}
+		}
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(readFile(t, filepath.Join(repositoryDir, "README.md")), -1)
+	if len(named) < 5 {
+		t.Errorf("only %d tests named: is this test looking in the right place?", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(source.String(), "func "+name[1]+"(") {
+			t.Errorf("README.md names %s, which does not exist", name[1])
+		}
+	}
+}
+
 func TestEveryMetricThatIsNamedExists(t *testing.T) {
 	t.Parallel()
 	exist := make(map[string]bool)
