@@ -41,7 +41,8 @@ type ConnectOptions struct {
 	RetryFor time.Duration
 
 	// Changed, when set, is told when the connection is lost (err says why)
-	// or back (err is nil), and of refusals that have no other place, such as
+	// or back (err is nil), when the first attempt to connect fails and others
+	// follow, and of refusals that have no other place, such as
 	// a permission that is missing. It must not block.
 	Changed func(connected bool, err error)
 }
@@ -70,7 +71,14 @@ func Connect(ctx context.Context, o ConnectOptions) (*nats.Conn, error) {
 		}
 		return err
 	}
-	if err := backoff.Retry(attempt, backoff.WithContext(jittered(max(o.RetryFor, 0)), ctx)); err != nil {
+	told := false
+	tell := func(err error, _ time.Duration) {
+		if !told && o.Changed != nil {
+			told = true
+			o.Changed(false, fmt.Errorf("connect to %s: %w; trying again", shown, explain(err)))
+		}
+	}
+	if err := backoff.RetryNotify(attempt, backoff.WithContext(jittered(max(o.RetryFor, 0)), ctx), tell); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", shown, explain(err))
 	}
 	return nc, nil

@@ -68,7 +68,7 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) error {
 	defer stop()
 	cfg := demoConfig(address, portal.APIKey(), dir)
 	log := newLogger(cfg.Log, stderr)
-	c, err := connect(ctx, cfg, log)
+	c, err := connect(ctx, cfg, 0, log)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "A simulated portal with %d rooms and the connector are running (seed %d).\n", o.rooms, o.seed)
 	fmt.Fprintf(stdout, "Any NATS client can listen:  nats -s %s sub '%s'\n\n", c.local.URL(), c.ledger.EventSubjects())
 
-	if err := c.work(ctx, portal, o, cfg, log); err != nil {
+	if err := c.work(ctx, portal, o); err != nil {
 		return err
 	}
 	// An interrupt ends the traffic, not the comparison.
@@ -98,7 +98,7 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) error {
 }
 
 // work lets people work and the connector run until the time is over.
-func (c *connector) work(ctx context.Context, portal *docspacetest.Portal, o demoOptions, cfg Config, log zerolog.Logger) error {
+func (c *connector) work(ctx context.Context, portal *docspacetest.Portal, o demoOptions) error {
 	if o.lasts > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.lasts)
@@ -109,7 +109,7 @@ func (c *connector) work(ctx context.Context, portal *docspacetest.Portal, o dem
 		defer close(traffic)
 		portal.Traffic(ctx, docspacetest.TrafficOptions{Seed: o.seed, Rate: o.rate, Rooms: o.rooms, NewRooms: 20 * time.Second, Burst: 15 * time.Second})
 	}()
-	err := c.watch(ctx, cfg, log)
+	err := c.watch(ctx)
 	<-traffic
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return nil

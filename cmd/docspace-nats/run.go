@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -42,37 +43,44 @@ Settings (environment variables):
 	return cmd
 }
 
+// onceWaits is how long a run that is to end by itself waits for NATS.
+const onceWaits = 30 * time.Second
+
 // run watches until ctx ends or, once, until everything is caught up.
 func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	log := newLogger(cfg.Log, stderr)
 	for _, warning := range cfg.Warnings() {
 		log.Warn().Msg(warning)
 	}
-	c, err := connect(ctx, cfg, log)
+	state, err := serveState(cfg.HTTP.Addr, log)
+	if err != nil {
+		return err
+	}
+	defer state.close()
+	wait := time.Duration(-1)
+	if once {
+		wait = onceWaits
+	}
+	c, err := connect(ctx, cfg, wait, log)
 	if err != nil {
 		return stopped(ctx, err)
 	}
 	defer c.close()
+	state.show(c)
 	log.Info().Str("version", thisBuild().Version).Str("portal", cfg.DocSpace.URL).Str("stream", c.ledger.Stream()).
 		Stringer("folders", cfg.DocSpace.Folders).Msg("started; events and marks are committed together (atomic)")
 	if once {
 		err = c.catchUp(ctx, log)
 	} else {
-		err = c.watch(ctx, cfg, log)
+		err = c.watch(ctx)
 	}
 	log.Info().Msg("stopped")
 	return configuration(stopped(ctx, err))
 }
 
 // watch runs the members of the program. The error of the first that fails
-// stops the others and is the reason of the exit; the state is served to the
-// last.
-func (c *connector) watch(ctx context.Context, cfg Config, log zerolog.Logger) error {
-	server, err := serveState(cfg.HTTP.Addr, c, log)
-	if err != nil {
-		return err
-	}
-	defer server.close()
+// stops the others and is the reason of the exit.
+func (c *connector) watch(ctx context.Context) error {
 	members, ctx := errgroup.WithContext(ctx)
 	members.Go(func() error { return c.discovery.Run(ctx, c.schedule) })
 	members.Go(func() error { return c.schedule.Run(ctx) })

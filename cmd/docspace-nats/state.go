@@ -7,33 +7,41 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 )
 
 // A stateServer shows the program's state over HTTP: /livez, /readyz and
-// /metrics. It has no secrets to show and takes no orders.
-type stateServer struct{ http *http.Server }
+// /metrics. It is there before the connector is, has no secrets to show and
+// takes no orders.
+type stateServer struct {
+	http      *http.Server // nil when nothing is served
+	metrics   *prometheus.Registry
+	connector atomic.Pointer[connector]
+}
 
 // serveState listens at once, so that a taken address is an error and not a
 // line in the log; an empty address serves nothing.
-func serveState(addr string, c *connector, log zerolog.Logger) (*stateServer, error) {
+func serveState(addr string, log zerolog.Logger) (*stateServer, error) {
+	s := &stateServer{metrics: prometheus.NewRegistry()}
 	if addr == "" {
-		return &stateServer{}, nil
+		return s, nil
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("HTTP_ADDR: cannot listen on %s: %w; choose another address, or an empty one for none", addr, err)}
 	}
-	s := &stateServer{http: &http.Server{
-		Handler:           c.stateHandler(),
+	s.http = &http.Server{
+		Handler:           s.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-	}}
+	}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error().Err(err).Msg("state server")
@@ -41,6 +49,12 @@ func serveState(addr string, c *connector, log zerolog.Logger) (*stateServer, er
 	}()
 	log.Info().Str("addr", listener.Addr().String()).Msg("serving /livez, /readyz and /metrics")
 	return s, nil
+}
+
+// show makes the server tell about a connector.
+func (s *stateServer) show(c *connector) {
+	s.metrics.MustRegister(c.metrics...)
+	s.connector.Store(c)
 }
 
 func (s *stateServer) close() {
@@ -52,17 +66,21 @@ func (s *stateServer) close() {
 	_ = s.http.Shutdown(ctx)
 }
 
-func (c *connector) stateHandler() http.Handler {
+func (s *stateServer) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.ready()) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.ready()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	return mux
 }
 
 // ready tells why the program is not doing its work, nil when it is.
-func (c *connector) ready() error {
-	if !c.nc.IsConnected() {
+func (s *stateServer) ready() error {
+	c := s.connector.Load()
+	switch {
+	case c == nil:
+		return errors.New("starting: waiting for NATS and the stream")
+	case !c.nc.IsConnected():
 		return errors.New("not connected to NATS")
 	}
 	return c.schedule.Ready()

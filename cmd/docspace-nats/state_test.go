@@ -24,7 +24,15 @@ func TestTheStateTellsWhetherTheWorkIsDone(t *testing.T) {
 	server := natstest.Run(t)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
 	cfg.NATS.URL = ServerURL(server.URL())
-	c, err := connect(t.Context(), cfg, zerolog.Nop())
+	shown, err := serveState("", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := shown.handler()
+	wantAnswer(t, state, "/livez", http.StatusOK, "ok")
+	wantAnswer(t, state, "/readyz", http.StatusServiceUnavailable, "starting")
+
+	c, err := connect(t.Context(), cfg, 0, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +40,7 @@ func TestTheStateTellsWhetherTheWorkIsDone(t *testing.T) {
 	if err := c.catchUp(t.Context(), zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
-	state := c.stateHandler()
+	shown.show(c)
 
 	wantAnswer(t, state, "/livez", http.StatusOK, "ok")
 	wantAnswer(t, state, "/readyz", http.StatusOK, "ok")

@@ -28,13 +28,13 @@ type connector struct {
 	ledger    *publisher.JetStream
 	schedule  *poller.Schedule
 	discovery *poller.Discovery
-	metrics   *prometheus.Registry
+	metrics   []prometheus.Collector
 }
 
-// connect assembles a connector. It waits for NATS until ctx ends, and asks
-// the portal only for its clock.
-func connect(ctx context.Context, cfg Config, log zerolog.Logger) (c *connector, err error) {
-	c = &connector{metrics: prometheus.NewRegistry()}
+// connect assembles a connector. It waits for NATS for so long, less than zero
+// meaning until ctx ends, and asks the portal only for its clock.
+func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Logger) (c *connector, err error) {
+	c = &connector{}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -44,7 +44,7 @@ func connect(ctx context.Context, cfg Config, log zerolog.Logger) (c *connector,
 	if c.portal, err = newPortal(cfg, metrics.Requested); err != nil {
 		return c, err
 	}
-	if err := c.connectNATS(ctx, cfg.NATS, log); err != nil {
+	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
 		return c, err
 	}
 	if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg.NATS)); err != nil {
@@ -77,7 +77,7 @@ func connect(ctx context.Context, cfg Config, log zerolog.Logger) (c *connector,
 		Log:         log,
 	})
 	c.discovery = &poller.Discovery{IDs: cfg.DocSpace.Folders, Known: published(marks), Log: log}
-	c.metrics.MustRegister(metrics, c.schedule)
+	c.metrics = []prometheus.Collector{metrics, c.schedule}
 	return c, nil
 }
 
@@ -115,13 +115,13 @@ func newPortal(cfg Config, observe func(route string, status int, took time.Dura
 
 // connectNATS starts the embedded server when no other is configured, and
 // connects.
-func (c *connector) connectNATS(ctx context.Context, cfg NATSConfig, log zerolog.Logger) (err error) {
+func (c *connector) connectNATS(ctx context.Context, cfg NATSConfig, wait time.Duration, log zerolog.Logger) (err error) {
 	options := connectOptions(cfg)
-	options.RetryFor = -1
+	options.RetryFor = wait
 	options.Changed = func(connected bool, err error) {
 		switch {
 		case err != nil:
-			log.Warn().Bool("connected", connected).Err(err).Msg("NATS connection")
+			log.Warn().Bool("connected", connected).Err(err).Msg("trouble with NATS")
 		case connected:
 			log.Info().Msg("NATS is back")
 		}
