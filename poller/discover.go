@@ -35,12 +35,19 @@ type Discovery struct {
 // that cannot be read are watched all the same: their poll says why they are
 // blind. It returns a RootFolderError for a configured root folder.
 func (d *Discovery) Find(ctx context.Context, s *Schedule) error {
+	find := d.findRooms
 	if len(d.IDs) > 0 {
-		return d.findNamed(ctx, s)
+		find = d.findNamed
 	}
+	err := find(ctx, s)
+	s.discovered(err, len(d.IDs) > 0)
+	return err
+}
+
+func (d *Discovery) findRooms(ctx context.Context, s *Schedule) error {
 	rooms, err := s.poller.portal.Rooms(ctx)
 	if err != nil {
-		return fmt.Errorf("list the rooms: %w", err)
+		return err
 	}
 	listed := make(map[int]bool, len(rooms))
 	for _, room := range rooms {
@@ -57,7 +64,7 @@ func (d *Discovery) findNamed(ctx context.Context, s *Schedule) error {
 		case unreadable(err):
 			folder = docspace.Folder{ID: id}
 		case err != nil:
-			return fmt.Errorf("look up folder %d: %w", id, err)
+			return err
 		case folder.ParentID == 0:
 			return &RootFolderError{ID: id, Title: folder.Title}
 		}
@@ -74,7 +81,7 @@ func (d *Discovery) findLeft(ctx context.Context, s *Schedule, listed map[int]bo
 		if !listed[id] {
 			folder, err := s.poller.portal.Folder(ctx, id)
 			if err != nil && !unreadable(err) {
-				return fmt.Errorf("look up folder %d: %w", id, err)
+				return err
 			}
 			if err != nil || folder.RoomType != 0 {
 				folder.ID = id
@@ -120,8 +127,4 @@ func (d *Discovery) Run(ctx context.Context, s *Schedule) error {
 		case <-time.After(jitter(cmp.Or(d.Interval, time.Minute))):
 		}
 	}
-}
-
-func unreadable(err error) bool {
-	return errors.Is(err, docspace.ErrForbidden) && !errors.Is(err, docspace.ErrScope) || errors.Is(err, docspace.ErrNotFound)
 }

@@ -82,7 +82,7 @@ func newHistory(t *testing.T, kind historyKind, seed uint64) *history {
 	h := &history{historyKind: kind, rng: rng, left: 500, busy: 2 * rng.IntN(4), flaky: rng.IntN(3) == 0}
 	if kind.anchored {
 		h.anchor = time.Now().Add(-time.Hour).Truncate(time.Second)
-		opts.Start.Anchor = h.anchor
+		opts.Anchor = h.anchor
 	}
 	h.rig = newRig(t, opts)
 	h.pollers = []*Poller{h.poller}

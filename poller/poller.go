@@ -53,7 +53,7 @@ const ownEvents = 4
 // Options say how a Poller works. The zero value of each field means its
 // documented default.
 type Options struct {
-	Start    Start            // where a folder without a mark begins
+	Anchor   time.Time        // a folder without a mark leaves out the rows dated before; zero: none
 	Began    time.Time        // when watching began; older rows of a new folder are history. Default: now
 	Now      func() time.Time // the portal's clock; default time.Now
 	Feed     Feed             // what every event says about its origin
@@ -62,12 +62,6 @@ type Options struct {
 	Prefetch int              // pages of one folder in flight; default 4
 	Writer   string           // names this process in the marks it writes
 	Metrics  *Metrics         // default: not exposed anywhere
-}
-
-// Start says where a folder without a mark begins.
-type Start struct {
-	// Anchor leaves out the rows dated before it; zero: from the beginning.
-	Anchor time.Time
 }
 
 // A Poller polls folders. It may be used for many folders at once, and for one
@@ -161,7 +155,7 @@ func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) 
 		return mark, fmt.Errorf("mark of folder %d: %w", folder, err)
 	}
 	if mark.Revision == 0 {
-		mark.Anchor = p.opts.Start.Anchor
+		mark.Anchor = p.opts.Anchor
 	}
 	return mark, nil
 }
@@ -207,6 +201,13 @@ func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, e
 		return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
 	}
 	return reading{refused: refused, last: true}, nil
+}
+
+// unreadable reports whether an error says that the portal does not show this
+// folder to this account. A missing scope is no verdict about a folder: the
+// credentials may read none.
+func unreadable(err error) bool {
+	return errors.Is(err, docspace.ErrForbidden) && !errors.Is(err, docspace.ErrScope) || errors.Is(err, docspace.ErrNotFound)
 }
 
 // worthCommitting reports whether anything happened that must be stored. Idle

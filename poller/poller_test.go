@@ -236,7 +236,7 @@ func (n tooLarge) Fits() int     { return int(n) }
 func TestAFolderStartsAtItsAnchorAndKeepsIt(t *testing.T) {
 	t.Parallel()
 	anchor := time.Now().Add(-time.Hour).Truncate(time.Second)
-	r := newRig(t, Options{Start: Start{Anchor: anchor}})
+	r := newRig(t, Options{Anchor: anchor})
 	for i := range 300 {
 		at := anchor.Add(time.Duration(i-150) * time.Second)
 		r.portal.Record(docspacetest.Action{Code: 5070, Folder: r.room, Entry: r.room, At: at, Title: "past"})

@@ -36,6 +36,7 @@ type Schedule struct {
 	turns   turns
 	folders map[int]*turn
 	trouble trouble
+	found   discovery
 	wake    chan struct{} // something became due earlier than it was
 }
 

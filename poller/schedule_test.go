@@ -180,3 +180,22 @@ func TestAnEndedScheduleLeavesNothingRunning(t *testing.T) {
 		r.watched(t, ScheduleOptions{}, func(*Schedule) {})
 	})
 }
+
+func TestNobodyIsReadyBeforeTheFoldersAreKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		heal := r.portal.Fail(docspacetest.Fault{Times: -1, Do: docspacetest.Refuse()})
+		r.watched(t, ScheduleOptions{}, func(s *Schedule) {
+			time.Sleep(time.Minute)
+			if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "folders to watch are not known") {
+				t.Errorf("Ready = %v while the portal does not answer", err)
+			}
+			heal()
+			time.Sleep(2 * time.Minute)
+			if err := s.Ready(); err != nil {
+				t.Errorf("Ready = %v", err)
+			}
+		})
+	})
+}

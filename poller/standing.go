@@ -2,6 +2,7 @@ package poller
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -57,10 +58,37 @@ func (s *Schedule) Standings() []Standing {
 	return all
 }
 
-// Ready returns nil while every watched folder is being polled with success,
-// and otherwise an error that names the first that is not.
+// discovery is when and how the folders to watch were last looked for.
+type discovery struct {
+	at    time.Time // of the last success; zero before
+	final bool      // they are named, and need not be looked for again
+	err   error     // of the last try
+}
+
+func (s *Schedule) discovered(err error, final bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found.err = err
+	if err == nil {
+		s.found.at, s.found.final = time.Now(), final
+	}
+}
+
+// Ready returns nil while the folders to watch are known and each is being
+// polled with success, and otherwise an error that says what is wrong.
 func (s *Schedule) Ready() error {
 	limit := 3 * s.opts.MaxInterval
+	s.mu.Lock()
+	found := s.found
+	s.mu.Unlock()
+	switch {
+	case found.at.IsZero() && found.err != nil:
+		return fmt.Errorf("the folders to watch are not known: %w", found.err)
+	case found.at.IsZero():
+		return errors.New("starting: looking for the folders to watch")
+	case found.err != nil && time.Since(found.at) > limit:
+		return fmt.Errorf("no rooms were found for %s: %w", limit, found.err)
+	}
 	late := time.Now().Add(-limit)
 	for _, f := range s.Standings() {
 		if f.Polled.IsZero() && f.Err != nil {
@@ -82,9 +110,11 @@ func maxTime(a, b time.Time) time.Time {
 
 var (
 	freshnessDesc = prometheus.NewDesc("docspace_nats_folder_freshness_seconds",
-		"Time since the folder was last proven complete.", []string{"folder"}, nil)
+		"Time since this process last proved the folder complete, or began to watch it.", []string{"folder"}, nil)
 	unreadDesc = prometheus.NewDesc("docspace_nats_unread_rows",
 		"Rows the portal counted at the last poll that are not stored yet.", []string{"folder"}, nil)
+	discoveryDesc = prometheus.NewDesc("docspace_nats_discovery_age_seconds",
+		"Time since the folders to watch were last found; 0 for folders that are named. Absent before the first success.", nil, nil)
 	foldersDesc = prometheus.NewDesc("docspace_nats_folders",
 		"Watched folders by state.", []string{"state"}, nil)
 )
@@ -94,12 +124,22 @@ func (s *Schedule) Describe(descs chan<- *prometheus.Desc) {
 	descs <- freshnessDesc
 	descs <- unreadDesc
 	descs <- foldersDesc
+	descs <- discoveryDesc
 }
 
 // Collect implements prometheus.Collector.
 func (s *Schedule) Collect(metrics chan<- prometheus.Metric) {
-	gauge := func(desc *prometheus.Desc, value float64, label string) {
-		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, label)
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	s.mu.Lock()
+	found := s.found
+	s.mu.Unlock()
+	switch {
+	case found.final:
+		gauge(discoveryDesc, 0)
+	case !found.at.IsZero():
+		gauge(discoveryDesc, time.Since(found.at).Seconds())
 	}
 	counts := make(map[checkpoint.State]int)
 	for _, state := range checkpoint.States() {

@@ -26,6 +26,9 @@ const (
 	// killed process loses nothing: the operating system has the data.
 	localSync = 10 * time.Second
 
+	// lockName is the file in the directory that keeps a second process out.
+	lockName = "lock"
+
 	localPayload = 1 << 20
 	localConns   = 1024
 	localMemory  = 64 << 20 // for the state of consumers
@@ -73,7 +76,7 @@ func StartLocal(o LocalOptions) (*Local, error) {
 	}
 	// The server itself does not notice a second one on the same files, and
 	// the two would destroy them.
-	lock, err := lockFile(filepath.Join(o.Dir, "lock"))
+	lock, err := lockFile(filepath.Join(o.Dir, lockName))
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS in %s: %w", o.Dir, err)
 	}
@@ -83,6 +86,39 @@ func StartLocal(o LocalOptions) (*Local, error) {
 		return nil, fmt.Errorf("embedded NATS in %s: %w", o.Dir, err)
 	}
 	return &Local{srv: srv, lock: lock}, nil
+}
+
+// LocalUsable tells why StartLocal could not use a directory, nil when it could.
+// A directory that is absent is not created.
+func LocalUsable(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at) {
+			continue // its parent has to take it
+		}
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("%s is no directory", at)
+		}
+		probe, err := os.CreateTemp(at, ".docspace-nats-*")
+		if err != nil {
+			return err
+		}
+		_ = probe.Close()
+		_ = os.Remove(probe.Name())
+		break
+	}
+	name := filepath.Join(dir, lockName)
+	if _, err := os.Stat(name); err != nil {
+		return nil // nobody ever used it
+	}
+	lock, err := lockFile(name)
+	if err != nil {
+		return err
+	}
+	return lock.Close()
 }
 
 func startServer(o LocalOptions) (*server.Server, error) {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -127,4 +128,30 @@ func localConn(t *testing.T, l *Local) *nats.Conn {
 	}
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+func TestADirectoryIsUsableWhenTheEmbeddedServerCouldStartInIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := LocalUsable(filepath.Join(dir, "not", "there", "yet")); err != nil {
+		t.Errorf("absent directory: %v", err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := LocalUsable(file); err == nil {
+		t.Error("a file is no directory")
+	}
+	local, err := StartLocal(LocalOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := LocalUsable(dir); !errors.Is(err, ErrLocalInUse) {
+		t.Errorf("directory in use: %v", err)
+	}
+	local.Shutdown()
+	if err := LocalUsable(dir); err != nil {
+		t.Errorf("directory that was in use: %v", err)
+	}
 }

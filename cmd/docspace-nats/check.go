@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +54,10 @@ const (
 	skipped = "skipped" // another check has to be fine first
 )
 
+// checkPatience is how long a call to the portal repeats itself. Who waits for
+// an answer at a terminal wants the reason.
+const checkPatience = 3 * time.Second
+
 // A finding is the outcome of one check.
 type finding struct {
 	Check   string `json:"check"`
@@ -81,15 +85,16 @@ func (c *checker) all(ctx context.Context) {
 	if c.reach(ctx) && c.admitted(ctx) {
 		c.folders(ctx)
 	} else {
-		c.say("folders", skipped, "the portal has to answer first")
+		c.say("folders", skipped, "the portal has to answer and to accept the credentials first")
 	}
 	c.nats(ctx)
+	c.address()
 }
 
 // reach asks for what anybody may know.
 func (c *checker) reach(ctx context.Context) bool {
 	var err error
-	if c.portal, err = newPortal(c.cfg, nil); err != nil {
+	if c.portal, err = newPortal(c.cfg, checkPatience, nil); err != nil {
 		c.say("portal", broken, "%v", err)
 		return false
 	}
@@ -304,17 +309,26 @@ func (c *checker) nats(ctx context.Context) {
 // directory tries what the embedded server will do.
 func (c *checker) directory() {
 	dir := c.cfg.NATS.DataDir
-	probe, err := os.CreateTemp(dir, ".check-*")
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		c.say("nats", fine, "embedded server; %s will be created", dir)
-	case err != nil:
-		c.say("nats", broken, "embedded server: %v; make NATS_DATA_DIR writable", err)
-	default:
-		_ = probe.Close()
-		_ = os.Remove(probe.Name())
-		c.say("nats", fine, "embedded server with its files in %s", dir)
+	if err := publisher.LocalUsable(dir); err != nil {
+		c.say("nats", broken, "embedded server: NATS_DATA_DIR: %v", err)
+		return
 	}
+	c.say("nats", fine, "embedded server with its files in %s", dir)
+}
+
+// address tries the address that run will listen on.
+func (c *checker) address() {
+	addr := c.cfg.HTTP.Addr
+	if addr == "" {
+		return
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		c.say("address", broken, "HTTP_ADDR: %v; stop what listens there, or choose another address", err)
+		return
+	}
+	_ = listener.Close()
+	c.say("address", fine, "%s is free for /livez, /readyz and /metrics", addr)
 }
 
 // print shows the findings and says by its error whether run can start.

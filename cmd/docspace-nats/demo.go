@@ -80,7 +80,7 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) error {
 	}
 	defer reader.close()
 	fmt.Fprintf(stdout, "A simulated portal with %d rooms and the connector are running (seed %d).\n", o.rooms, o.seed)
-	fmt.Fprintf(stdout, "Any NATS client can listen:  nats -s %s sub '%s'\n\n", c.local.URL(), c.ledger.EventSubjects())
+	fmt.Fprintf(stdout, "Any NATS client can listen:  nats -s %s sub --stream %s --all '%s'\n\n", c.local.URL(), c.ledger.Stream(), c.ledger.EventSubjects())
 
 	if err := c.work(ctx, portal, o); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (c *connector) work(ctx context.Context, portal *docspacetest.Portal, o dem
 	traffic := make(chan struct{})
 	go func() {
 		defer close(traffic)
-		portal.Traffic(ctx, docspacetest.TrafficOptions{Seed: o.seed, Rate: o.rate, Rooms: o.rooms, NewRooms: 20 * time.Second, Burst: 15 * time.Second})
+		portal.Traffic(ctx, docspacetest.TrafficOptions{Seed: o.seed, Rate: o.rate, Rooms: o.rooms, NewRooms: 20 * time.Second, Burst: time.Minute})
 	}()
 	err := c.watch(ctx)
 	<-traffic

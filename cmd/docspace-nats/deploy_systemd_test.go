@@ -13,7 +13,7 @@ import (
 var unitDirectives = map[string][]string{
 	"Unit": {"Description", "Documentation", "Wants", "After", "StartLimitIntervalSec", "StartLimitBurst"},
 	"Service": {
-		"Type", "ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "Restart", "RestartSec", "TimeoutStopSec",
+		"Type", "ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "Restart", "RestartPreventExitStatus", "RestartSec", "TimeoutStopSec",
 		"DynamicUser", "StateDirectory", "StateDirectoryMode", "UMask", "MemoryMax", "LimitNOFILE",
 		"CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "PrivateUsers",
 		"ProtectClock", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "ProtectControlGroups",

@@ -21,8 +21,8 @@ func runCommand() *cobra.Command {
 		Short: "Watch the configured folders until stopped",
 		Long: `run watches the configured folders, or every room, and stores each action as an
 event. It goes on from where it, or any other process with the same stream,
-stopped. The first interrupt stops it after the commit in hand, the second at
-once; neither loses or repeats anything.
+stopped. An interrupt stops it, a second one at once; neither loses or repeats
+anything.
 
 With --once it reads until every folder is caught up and exits: 0 when all are,
 1 when one could not be read to its end.
@@ -63,7 +63,7 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	}
 	c, err := connect(ctx, cfg, wait, log)
 	if err != nil {
-		return stopped(ctx, err)
+		return ended(ctx, err, log)
 	}
 	defer c.close()
 	state.show(c)
@@ -74,8 +74,7 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	} else {
 		err = c.watch(ctx)
 	}
-	log.Info().Msg("stopped")
-	return configuration(stopped(ctx, err))
+	return ended(ctx, err, log)
 }
 
 // watch runs the members of the program. The error of the first that fails
@@ -98,19 +97,18 @@ func (c *connector) catchUp(ctx context.Context, log zerolog.Logger) error {
 	return nil
 }
 
-// stopped turns what a stop looks like from inside into no error.
-func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+// ended logs why a run ended and returns what its exit code comes from. What a
+// stop looks like from inside is no error, and some mistakes in the
+// configuration only the portal can tell.
+func ended(ctx context.Context, err error, log zerolog.Logger) error {
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		log.Info().Msg("stopped")
 		return nil
 	}
-	return err
-}
-
-// configuration marks the mistakes that only the portal can tell.
-func configuration(err error) error {
-	var root *poller.RootFolderError
-	if errors.As(err, &root) {
-		return &usageError{fmt.Errorf("DOCSPACE_FOLDERS: %w", err)}
+	if root := new(poller.RootFolderError); errors.As(err, &root) {
+		log.Error().Err(fmt.Errorf("DOCSPACE_FOLDERS: %w", err)).Msg("stopped")
+		return &usageError{errReported}
 	}
-	return err
+	log.Error().Err(err).Msg("stopped")
+	return errReported
 }

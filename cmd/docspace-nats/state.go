@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -69,7 +69,10 @@ func (s *stateServer) close() {
 func (s *stateServer) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.ready()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, s.ready())
+		s.tell(w)
+	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	return mux
 }
@@ -86,6 +89,20 @@ func (s *stateServer) ready() error {
 	return c.schedule.Ready()
 }
 
+// tell adds a line for each folder that needs attention. The program does its
+// work all the same: the reason lies with the portal or with an operator.
+func (s *stateServer) tell(w io.Writer) {
+	c := s.connector.Load()
+	if c == nil {
+		return
+	}
+	for _, f := range c.schedule.Standings() {
+		if f.Reason != "" {
+			fmt.Fprintf(w, "folder %d is %s: %s\n", f.Folder, f.State, f.Reason)
+		}
+	}
+}
+
 func answer(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -95,14 +112,4 @@ func answer(w http.ResponseWriter, err error) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
-}
-
-// free reports whether a port of this machine is not in use.
-func free(port int) bool {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	_ = listener.Close()
-	return true
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +43,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		}
 	}()
 	metrics := poller.NewMetrics()
-	if c.portal, err = newPortal(cfg, metrics.Requested); err != nil {
+	if c.portal, err = newPortal(cfg, callPatience, metrics.Requested); err != nil {
 		return c, err
 	}
 	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
@@ -62,7 +64,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		return c, err
 	}
 	poll := poller.New(c.portal, c.ledger, poller.Options{
-		Start:    poller.Start{Anchor: cfg.DocSpace.Start.Time(began)},
+		Anchor:   cfg.DocSpace.Start.Time(began),
 		Began:    began,
 		Now:      c.portal.Now,
 		Feed:     feed(cfg.DocSpace),
@@ -81,8 +83,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	return c, nil
 }
 
-// close stops the parts in the order that loses least: the connection is
-// flushed before the server inside this process goes.
+// close stops the parts: the connection before the server inside this process.
 func (c *connector) close() {
 	if c.nc != nil {
 		c.nc.Close()
@@ -95,7 +96,11 @@ func (c *connector) close() {
 	}
 }
 
-func newPortal(cfg Config, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
+// callPatience is how long one call to the portal repeats itself. The loop that
+// polls goes on for ever, and says why it waits.
+const callPatience = 15 * time.Second
+
+func newPortal(cfg Config, patience time.Duration, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
 	d := cfg.DocSpace
 	creds := docspace.Credentials{
 		APIKey:   docspace.Source(d.APIKeySource()),
@@ -109,6 +114,7 @@ func newPortal(cfg Config, observe func(route string, status int, took time.Dura
 		UserAgent:         "docspace-nats/" + thisBuild().Version,
 		RequestsPerMinute: cfg.Poll.RequestsPerMinute,
 		MaxInFlight:       cfg.Poll.MaxInFlight,
+		MaxElapsed:        patience,
 		Observe:           observe,
 	})
 }
@@ -150,8 +156,22 @@ func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	log.Info().Str("url", local.URL()).Str("dir", cfg.DataDir).Msg("embedded NATS server is ready")
+	line := log.Info()
+	if options.Port == 0 {
+		line = log.Warn().Int("taken", localPort)
+	}
+	line.Str("url", local.URL()).Str("dir", cfg.DataDir).Msg("embedded NATS server is ready")
 	return local, nil
+}
+
+// free reports whether a port of this machine is not in use.
+func free(port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = listener.Close()
+	return true
 }
 
 func connectOptions(cfg NATSConfig) publisher.ConnectOptions {
@@ -187,12 +207,12 @@ func (c *connector) began(ctx context.Context, start Start, marks []checkpoint.M
 	if !first.IsZero() {
 		return first, nil
 	}
-	now, err := c.portal.ServerTime(ctx)
-	if err != nil && start.now {
-		return now, fmt.Errorf("DOCSPACE_START=now needs the portal's clock: %w", err)
-	}
-	if err != nil {
+	if !start.Now() {
 		return time.Now(), nil
+	}
+	now, err := c.portal.ServerTime(ctx)
+	if err != nil {
+		return now, fmt.Errorf("DOCSPACE_START=now needs the portal's clock: %w", err)
 	}
 	return now, nil
 }

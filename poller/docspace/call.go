@@ -34,14 +34,21 @@ type call struct {
 // patience left. read may run several times, last on the answer that counted.
 func (c *Client) do(ctx context.Context, call call, read func(*scanner) error) error {
 	p := newPatience(c.maxElapsed)
+	var last error // of an attempt that ctx did not cut
 	err := backoff.Retry(func() error {
 		err := c.attempt(ctx, call, read)
+		if ctx.Err() == nil {
+			last = err
+		}
 		if p.worth(err) {
 			return err
 		}
 		return backoff.Permanent(err)
 	}, backoff.WithContext(p, ctx))
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		if last != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("%w (%w)", last, ctx.Err())
+		}
 		return fmt.Errorf("%s: %w", call.op, ctx.Err())
 	}
 	return err
