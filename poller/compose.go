@@ -57,7 +57,7 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 		switch mark.State {
 		case checkpoint.Blind, checkpoint.Gone:
 			say(schema.Seeing, schema.Connector{})
-		case checkpoint.Unreconciled:
+		case checkpoint.Unreconciled, checkpoint.Rewound:
 			say(schema.Reconciled, schema.Connector{})
 		}
 		switch next.State {

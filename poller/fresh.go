@@ -110,6 +110,11 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	}
 	r.crown = crownAfter(mark, r, top)
 	r.unread = max(0, unread-r.size())
+	if r.size() > 0 && r.size() > unread {
+		// Rows came in after they were counted, or a row that was a gap can be
+		// seen now. Only another look tells, before a late row cancels it out.
+		r.last = false
+	}
 	if r.last {
 		r.missing = r.unread
 	}
@@ -193,12 +198,12 @@ func rewound(s sheet, mark checkpoint.Mark) string {
 	if len(s.rows) == 0 {
 		return ""
 	}
-	if top := s.rows[0].ID; top < newest {
+	if top := s.rows[0].ID; top < newest && !s.hides(newest) {
 		return fmt.Sprintf("its newest row is %d, and row %d was published", top, newest)
 	}
 	row, found := s.find(newest)
 	switch {
-	case !found && reaches(s, mark):
+	case !found && reaches(s, mark) && !s.hides(newest):
 		return fmt.Sprintf("row %d was published and is gone", newest)
 	case found && !sealed(mark.Seal, row):
 		return fmt.Sprintf("row %d was published and is another one now", newest)

@@ -58,7 +58,7 @@ type historyKind struct {
 	anchored   bool // the folder starts at a time, with rows dated around it
 	concurrent bool // pollers run at once
 	flickering bool // the folder cannot be read at times
-	hidden     bool // some rows are counted and not shown
+	hidden     bool // some rows are counted and not shown, or fail their pages
 }
 
 type history struct {
@@ -120,11 +120,26 @@ func (h *history) insert(n int) {
 		case len(h.late) < 250 && h.rng.IntN(30) == 0:
 			h.late = append(h.late, h.portal.Reserve(a))
 		case h.hidden && h.rng.IntN(40) == 0:
-			a.Code, a.Unexplained = 5999, true
-			h.portal.Record(a)
+			h.hide(a)
 		default:
 			h.portal.Record(a)
 		}
+	}
+}
+
+// hide makes a row that is counted and not shown, in one of the ways there are.
+func (h *history) hide(a docspacetest.Action) {
+	switch h.rng.IntN(3) {
+	case 0:
+		a.Code, a.Unexplained = 5999, true
+		h.portal.Record(a)
+		return
+	case 1:
+		h.sick = append(h.sick, h.portal.Record(a))
+		h.portal.HideID(h.sick[len(h.sick)-1])
+	case 2:
+		h.sick = append(h.sick, h.portal.Record(a))
+		h.portal.Poison(h.sick[len(h.sick)-1], []int{400, 403, 415, 500}[h.rng.IntN(4)])
 	}
 }
 
@@ -242,12 +257,13 @@ func (h *history) judge(t *testing.T) error {
 }
 
 // expected returns the rows the account can see from the anchor on, and how
-// many are hidden from it.
+// many are hidden from it. A row may have been read just before it fell sick.
 func (h *history) expected() (ids []int64, hidden int) {
+	stored := h.stored()
 	for _, row := range h.portal.Rows(h.room) {
 		switch {
 		case row.Date.Before(h.anchor):
-		case row.Unexplained:
+		case row.Unexplained, slices.Contains(h.sick, row.ID) && !slices.Contains(stored, row.ID):
 			hidden++
 		default:
 			ids = append(ids, row.ID)

@@ -262,7 +262,7 @@ func (p *Poller) remember(folder int, r reading, a ailment) {
 	case r.dug:
 		p.vain[folder] = vain{missing: r.missing, at: time.Now()}
 	}
-	if a == (ailment{}) {
+	if a.none() {
 		delete(p.ailing, folder)
 	} else {
 		p.ailing[folder] = a

@@ -37,7 +37,7 @@ func newSheet(start, asked int, page docspace.Page) (sheet, error) {
 		return s, nil
 	}
 	s.rows = slices.DeleteFunc(s.rows, anonymous)
-	if len(s.rows) == 0 && asked > 1 {
+	if len(s.rows) == 0 && asked == docspace.MaxPage {
 		return s, fmt.Errorf("none of %d rows has an id: %w", len(page.Entries), ErrNoRowIDs)
 	}
 	slices.SortStableFunc(s.rows, func(a, b docspace.Entry) int { return cmp.Compare(b.ID, a.ID) })
@@ -78,10 +78,17 @@ func (s sheet) find(id int64) (docspace.Entry, bool) {
 }
 
 // lacks reports whether the sheet shows rows on both sides of the id and not
-// the row itself.
+// the row itself, nor hides one in its place.
 func (s sheet) lacks(id int64) bool {
 	_, found := s.find(id)
-	return !found && s.below(id) && s.rows[0].ID > id
+	return !found && s.below(id) && s.rows[0].ID > id && !s.hides(id)
+}
+
+// hides reports whether the row with the id may be one that is not shown: an
+// unseen row lies where it would be.
+func (s sheet) hides(id int64) bool {
+	i := slices.IndexFunc(s.rows, func(e docspace.Entry) bool { return e.ID < id })
+	return i >= 0 && slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.below == s.rows[i].ID })
 }
 
 // above returns the rows with higher ids, ascending.

@@ -142,44 +142,82 @@ func poison(err error) int {
 	return 0
 }
 
-// An ailment is what is known of the newest row that is not shown, so that not
-// every poll takes the newest page apart. It is zero when there is none.
+// An ailment is what is known of a newest page with rows that are not shown, so
+// that not every poll takes it apart. It is zero for a page that shows all.
 type ailment struct {
-	total int // rows counted when it was seen last
-	index int // from the bottom
+	top sheet
 }
 
-// diagnose finds the newest unseen row of the newest page.
+// diagnose remembers a newest page that does not show all its rows.
 func diagnose(top sheet) ailment {
 	if len(top.unseen) == 0 {
 		return ailment{}
 	}
-	newest := slices.MaxFunc(top.unseen, func(a, b unseenRow) int { return a.index - b.index })
-	return ailment{total: top.total, index: newest.index}
+	return ailment{top: top}
 }
 
-// aroundAilment reads the part of the newest page above an unseen row or, where
-// nothing is above it, the part below. It reports whether that is enough: it
-// is while fewer new rows came in than the part holds.
+func (a ailment) none() bool { return len(a.top.unseen) == 0 }
+
+// above returns how many rows lie above the newest unseen one.
+func (a ailment) above() int {
+	newest := slices.MaxFunc(a.top.unseen, func(a, b unseenRow) int { return a.index - b.index })
+	return a.top.total - 1 - newest.index
+}
+
+// clean returns the longest part of the page that shows all its rows: its
+// offset, and where it begins among the rows.
+func (a ailment) clean() (start, count, first int) {
+	shown := 0
+	for from, at := 0, 0; at <= a.top.asked && at <= a.top.total; at++ {
+		hidden := slices.ContainsFunc(a.top.unseen, func(u unseenRow) bool { return u.index == a.top.total-1-at })
+		if !hidden && at < a.top.asked && at < a.top.total {
+			continue
+		}
+		if at-from > count {
+			start, count, first = from, at-from, shown
+		}
+		shown += at - from
+		from = at + 1
+	}
+	return start, count, first
+}
+
+// aroundAilment reads the part of the newest page above its unseen rows or,
+// where nothing is above them, the longest part between them, to learn whether
+// anything changed. It reports whether that is enough: in the first case it is
+// while fewer new rows came in than the part holds, in the second while none
+// did.
 func (w *walk) aroundAilment(ctx context.Context, mark checkpoint.Mark) (s sheet, well bool, err error) {
-	above := w.ailment.total - 1 - w.ailment.index
-	switch {
-	case w.ailment.total == 0 || above >= docspace.MaxPage:
+	if w.ailment.none() {
 		return sheet{}, false, nil
-	case above > 0:
-		s, err = w.ask(ctx, 0, above)
-	default:
-		s, err = w.ask(ctx, 1, step)
+	}
+	if above := w.ailment.above(); above > 0 {
+		s, err = w.ask(ctx, 0, min(above, docspace.MaxPage))
+		well = err == nil && s.short() == 0 && reaches(s, mark)
+		if well {
+			w.ailment.top.total = s.total
+		}
+	} else {
+		s, well, err = w.unchanged(ctx)
 	}
 	if poison(err) != 0 {
 		return sheet{}, false, nil
 	}
+	return s, well, err
+}
+
+// unchanged asks for a part of the page that shows all its rows, and returns
+// the page as it was when neither the count nor those rows differ.
+func (w *walk) unchanged(ctx context.Context) (sheet, bool, error) {
+	start, count, first := w.ailment.clean()
+	if count == 0 {
+		return sheet{}, false, nil
+	}
+	s, err := w.ask(ctx, start, count)
 	if err != nil {
 		return sheet{}, false, err
 	}
-	if s.short() > 0 || above == 0 && s.total != w.ailment.total || !reaches(s, mark) {
-		return sheet{}, false, nil
-	}
-	w.ailment.total = s.total
-	return s, true, nil
+	before := w.ailment.top.rows[first : first+count]
+	same := slices.EqualFunc(s.rows, before, func(a, b docspace.Entry) bool { return a.ID == b.ID })
+	return w.ailment.top, same && s.total == w.ailment.top.total, nil
 }

@@ -166,3 +166,71 @@ func (r *rig) holdsBut(t *testing.T, gaps int) {
 		t.Fatalf("%d rows reported as gaps, want %d; said %v", reported, gaps, r.said())
 	}
 }
+
+func TestALateRowIsFoundBesideARowThatCanBeSeenAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.upTo(50)
+	publish := r.portal.Reserve(docspacetest.Action{Code: 5070, Folder: r.room, Entry: r.room, Title: "late"})
+	r.upTo(300)
+	ids := r.poison(http.StatusInternalServerError, 280)
+	r.poll(t)
+	r.portal.Poison(ids[0], 0)
+	r.poller = New(r.client, r.ledger, Options{Feed: r.poller.opts.Feed})
+	r.poll(t)
+	publish()
+	for range 4 {
+		r.upTo(r.portal.Count(r.room) + 1)
+		r.poll(t)
+	}
+	r.holds(t)
+}
+
+func TestRowsWithoutAnIDAreGapsAndNoOldPortal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.upTo(150)
+	rows := r.portal.Rows(r.room)
+	r.portal.HideID(rows[100].ID, rows[101].ID)
+	r.sick = []int64{rows[100].ID, rows[101].ID}
+	r.poll(t)
+	r.holdsBut(t, 2)
+}
+
+func TestThePublishedRowThatStopsRenderingIsNoRestore(t *testing.T) {
+	t.Parallel()
+	for _, since := range []int{0, 1, 20, 150} {
+		r := newRig(t, Options{})
+		r.upTo(150)
+		r.poll(t)
+		r.poison(http.StatusInternalServerError, 149)
+		r.upTo(150 + since)
+		for range 3 {
+			if report := r.poll(t); report.State != checkpoint.Watching || report.Unread != 0 {
+				t.Fatalf("%d rows since: %+v", since, report)
+			}
+		}
+		if got, want := len(r.stored()), 150+since; got != want || len(r.said()) > 0 {
+			t.Errorf("%d rows since: %d stored, want %d; said %v", since, got, want, r.said())
+		}
+	}
+}
+
+func TestAnIdlePollStaysCheapWithSeveralRowsUnseen(t *testing.T) {
+	t.Parallel()
+	for _, sick := range [][]int{{249}, {249, 248}, {249, 200}, {248, 200}, {249, 240, 230, 220, 210, 200, 190, 180}} {
+		r := newRig(t, Options{})
+		r.upTo(250)
+		r.poison(http.StatusBadRequest, sick...)
+		r.poll(t)
+		before := r.portal.Requests()
+		for range 10 {
+			if report := r.poll(t); report.Unread != 0 || report.State != checkpoint.Watching {
+				t.Fatalf("%v: %+v", sick, report)
+			}
+		}
+		if cost := r.portal.Requests() - before; cost > 10 {
+			t.Errorf("rows %v unseen: 10 idle polls cost %d requests", sick, cost)
+		}
+	}
+}

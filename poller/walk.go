@@ -137,6 +137,9 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 	for idle := 0; len(w.rows) < most && w.next < w.total; idle++ {
 		before := len(w.rows) + len(w.unseen)
 		if err := w.climb(ctx); err != nil {
+			if len(w.rows) > 0 {
+				break // what was read before the trouble is published first
+			}
 			return reading{}, err
 		}
 		if len(w.rows)+len(w.unseen) > before {
