@@ -200,6 +200,28 @@ func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
 	}
 }
 
+// Why the README tells consumers to read from the stream.
+func TestAPlainSubscriptionSeesEventsThatAreNeverStored(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{})
+	mark := push(t, j, checkpoint.Mark{Folder: 7}, 2)
+	plain, err := j.nc.SubscribeSync(j.EventSubjects())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := checkpoint.Mark{Folder: 7, Revision: mark.Revision - 1}
+	events := following(mark, 1)
+	if _, err := j.Commit(t.Context(), 7, events, stale, checkpointtest.After(mark, events)); !errors.Is(err, checkpoint.ErrConflict) {
+		t.Fatalf("commit over a stale mark: %v", err)
+	}
+	if msg, err := plain.NextMsg(5 * time.Second); err != nil || msg.Subject != events[0].NATSSubject("docspace") {
+		t.Fatalf("a plain subscription received %v, %v", msg, err)
+	}
+	if now := checkInvariants(t, j, 7); now.Accounted != 2 {
+		t.Fatalf("%d events stored, want 2", now.Accounted)
+	}
+}
+
 func TestACommitWhoseContextEndsInTheMiddleStoresAllOrNothing(t *testing.T) {
 	t.Parallel()
 	j := open(t, natstest.Run(t).Conn(t), Options{})
