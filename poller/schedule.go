@@ -231,7 +231,7 @@ func (s *Schedule) pace(last time.Duration, r Report, err error) time.Duration {
 		return s.opts.MinInterval
 	case err != nil:
 		return s.slower(last)
-	case r.State == checkpoint.Blind || r.State == checkpoint.Rewound:
+	case r.State == checkpoint.Blind || r.State == checkpoint.Gone || r.State == checkpoint.Rewound:
 		return s.opts.MaxInterval
 	case r.More:
 		return 0

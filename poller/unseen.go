@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"docspace-nats/checkpoint"
@@ -89,7 +90,7 @@ func (c *cut) add(part sheet) error {
 		return errMoved
 	}
 	for i := range part.short() {
-		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -(part.start + i), status: http200})
+		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -(part.start + i), status: http.StatusOK})
 	}
 	if len(part.rows) == 0 {
 		return nil
@@ -129,8 +130,6 @@ func (c *cut) confirm(ctx context.Context) error {
 	}
 	return nil
 }
-
-const http200 = 200
 
 // poison returns the status of an answer that a single row can be the reason
 // of, 0 for any other.

@@ -234,3 +234,21 @@ func TestAnIdlePollStaysCheapWithSeveralRowsUnseen(t *testing.T) {
 		}
 	}
 }
+
+func TestManyHiddenRowsAreReportedInCommitsOfBoundedSize(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{Chunk: 200, Turn: 2})
+	r.upTo(50)
+	for range 1000 {
+		r.portal.Record(docspacetest.Action{Code: 5999, Folder: r.room, Entry: r.room, Unexplained: true})
+	}
+	r.upTo(1100)
+	report, err := r.poller.Poll(t.Context(), r.room)
+	if err != nil || !report.More || report.Gaps > 600 {
+		t.Fatalf("one turn: %+v, %v", report, err)
+	}
+	r.settle(t)
+	if r.gaps() != 1000 {
+		t.Errorf("%d rows reported as gaps, want 1000", r.gaps())
+	}
+}

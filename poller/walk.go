@@ -131,10 +131,10 @@ func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
 	return s, err
 }
 
-// take hands out up to most rows, ascending, with the unseen ones among them.
-// Nothing at all means the walk has reached the count it works with.
+// take hands out up to most rows, ascending, with the unseen ones among them,
+// and reads no further than it takes to find so many of both. Nothing at all means the walk has reached the count it works with.
 func (w *walk) take(ctx context.Context, most int) (reading, error) {
-	for idle := 0; len(w.rows) < most && w.next < w.total; idle++ {
+	for idle := 0; len(w.rows)+len(w.unseen) < most && w.next < w.total; idle++ {
 		before := len(w.rows) + len(w.unseen)
 		if err := w.climb(ctx); err != nil {
 			if len(w.rows) > 0 {
