@@ -35,6 +35,9 @@ type wire struct {
 	Forgotten   int64          `json:"forgotten,omitzero"`
 	HiddenAbove int            `json:"hidden_above,omitzero"`
 	Seal        string         `json:"seal,omitzero"`
+	Keys        string         `json:"keys,omitzero"`
+	Hidden      string         `json:"hidden,omitzero"`
+	Hashed      int            `json:"hashed,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
@@ -57,6 +60,9 @@ func (m Mark) Encode() ([]byte, error) {
 		Forgotten:   m.Forgotten,
 		HiddenAbove: m.HiddenAbove,
 		Seal:        m.Seal,
+		Keys:        packKeys(m.Unnumbered.Keys),
+		Hidden:      packIndexes(m.Unnumbered.Hidden),
+		Hashed:      m.Unnumbered.Hashed,
 		NewestEvent: m.NewestEvent.UTC(),
 		Since:       m.Since.UTC(),
 		LastPoll:    m.LastPoll.UTC(),
@@ -83,7 +89,15 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || w.HiddenAbove < 0 {
+	keys, err := unpackKeys(w.Keys)
+	if err != nil {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
+	}
+	hidden, err := unpackIndexes(w.Hidden)
+	if err != nil {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
+	}
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || w.HiddenAbove < 0 || w.Hashed < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -96,6 +110,7 @@ func Decode(b []byte) (Mark, error) {
 		Forgotten:   w.Forgotten,
 		HiddenAbove: w.HiddenAbove,
 		Seal:        w.Seal,
+		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Hashed: w.Hashed},
 		NewestEvent: w.NewestEvent,
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,

@@ -67,6 +67,9 @@ type Mark struct {
 	// Seal recognises the newest committed row, so that another row with its id
 	// is not taken for it. Its form is the writer's business; "" matches all.
 	Seal string
+	// Unnumbered remembers the newest committed rows where the portal tells no
+	// ids. Recent is empty until it does.
+	Unnumbered Unnumbered
 
 	NewestEvent time.Time // latest date among the committed rows
 	Since       time.Time // when the folder got its first mark

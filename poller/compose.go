@@ -22,26 +22,44 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 	}
 	next.State, next.Reason = stateAfter(mark, r)
 	next.Accounted += r.size() - r.removed
-	if r.refused == nil && r.rewound == "" {
-		next.HiddenAbove = r.crown
-	}
 	next.LastPoll, next.Writer = now, p.opts.Writer
 
 	feed := p.feed(mark.Folder)
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
 	events = append(events, transition(feed, mark, next, r, now)...)
-	ids := make([]int64, 0, len(r.rows))
-	for _, row := range r.rows {
-		events = append(events, feed.Event(row, p.mode(mark, row), late(mark, row), now))
-		ids = append(ids, row.ID)
+	for i, row := range r.rows {
+		events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, row), now))
 		if row.Date.After(next.NewestEvent) {
 			next.NewestEvent = row.Date
 		}
 	}
-	if n := len(r.rows); n > 0 && r.rows[n-1].ID > mark.Newest() {
+	return remember(next, r), events
+}
+
+// remember returns the mark with what it takes to recognise the rows of a
+// reading: by their ids, or by their keys where the portal tells no ids.
+func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
+	switch {
+	case r.refused != nil || r.rewound != "":
+		return next
+	case r.numbers != nil:
+		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted}
+		next.Forgotten, next.HiddenAbove, next.Seal = r.numbers.forgotten, r.numbers.crown, seal(r.numbers.newest)
+		return next.Remember(r.numbers.ids...)
+	case r.keyed:
+		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)
+		next.Unnumbered.Hidden = r.hidden
+		return next
+	}
+	next.HiddenAbove = r.crown
+	ids := make([]int64, len(r.rows))
+	for i, row := range r.rows {
+		ids[i] = row.ID
+	}
+	if n := len(r.rows); n > 0 && ids[n-1] > next.Newest() {
 		next.Seal = seal(r.rows[n-1])
 	}
-	return next.Remember(ids...), events
+	return next.Remember(ids...)
 }
 
 // transition returns what the connector has to say about the folder itself:
@@ -147,7 +165,11 @@ func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
 	return schema.Live
 }
 
-// late reports whether rows with higher ids were committed before.
+// late reports whether rows that come after this one were committed before. The
+// order is that of the ids; where there are none, of the dates.
 func late(mark checkpoint.Mark, row docspace.Entry) bool {
-	return row.ID < mark.Newest()
+	if row.ID > 0 {
+		return row.ID < mark.Newest()
+	}
+	return row.Date.Before(mark.NewestEvent)
 }

@@ -37,15 +37,16 @@ const (
 	severityExposed = 3
 )
 
-// Event turns a row into the event that is published for it. Mode is
-// schema.Live or schema.Backfill; late says that rows with higher ids were
+// Event turns a row into the event that is published for it. Ordinal is how
+// many rows alike were published before; it matters only for rows without an
+// id. Mode is schema.Live or schema.Backfill; late says that later rows were
 // published before. The result depends on nothing but the arguments, and no
 // row is refused: what cannot be understood is said and, unless forbidden,
 // shown as received.
-func (f Feed) Event(e docspace.Entry, mode string, late bool, recorded time.Time) schema.Event {
+func (f Feed) Event(e docspace.Entry, ordinal int, mode string, late bool, recorded time.Time) schema.Event {
 	action, known := schema.Resolve(e.Action.Code, e.Action.Name)
 	event := f.origin().Event(action, known, mode, e.Date, recorded)
-	f.identify(&event, e)
+	f.identify(&event, e, ordinal)
 	d := &event.Data
 	d.Late = late
 	d.Actor = f.actor(e)
@@ -88,11 +89,10 @@ func (f Feed) origin() schema.Origin {
 }
 
 // identify gives the event its id. A row of a server that sends no ids is
-// known by what of it never changes; of rows alike in all that, this is the
-// oldest.
-func (f Feed) identify(event *schema.Event, e docspace.Entry) {
+// known by what of it never changes, and by how many alike came before it.
+func (f Feed) identify(event *schema.Event, e docspace.Entry, ordinal int) {
 	if e.ID <= 0 {
-		event.ID = schema.HashedEventID(f.Portal, f.Folder, weakKey(e), 0)
+		event.ID = schema.HashedEventID(f.Portal, f.Folder, weakKey(e), ordinal)
 		return
 	}
 	event.ID = schema.EventID(f.Folder, e.ID)
@@ -350,10 +350,6 @@ func weakKey(e docspace.Entry) string {
 		parts = append(parts, g.ID, g.Name)
 	}
 	parts = append(parts, d.Tags...)
-	if e.Malformed != "" {
-		// Too little was understood to tell such rows apart by what they say.
-		parts = append(parts, string(e.Raw))
-	}
 	return strings.Join(parts, "\x1f")
 }
 

@@ -26,10 +26,24 @@ type reading struct {
 	rewound string                // why the log is not the one that was published; "" if it is
 	refused *docspace.StatusError // why the folder cannot be read; nil if it can
 	last    bool                  // the look ended at the newest row
+
+	keyed    bool       // the rows have no ids
+	ordinals []int      // of rows: how many like each were published before
+	cured    int        // rows among them that were accounted for as hidden
+	hidden   []int      // what the mark remembers of hidden rows after this
+	numbers  *numbering // the ids of what was published without; nil if none were found
 }
 
 // size is how many rows it accounts for.
-func (r reading) size() int { return len(r.rows) + len(r.unseen) }
+func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured }
+
+// ordinal is how many rows like the one at i were published before.
+func (r reading) ordinal(i int) int {
+	if r.ordinals == nil {
+		return 0
+	}
+	return r.ordinals[i]
+}
 
 // proven reports whether it shows the folder to be complete: what is counted is
 // accounted for, with nothing found that could hide a missing row.
@@ -38,26 +52,43 @@ func (r reading) proven() bool { return r.last && r.size() == 0 && r.unread == 0
 // read finds what is to be published next: history from the bottom while the
 // newest page does not reach down to the mark, then what is new at the top.
 func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (reading, error) {
+	var top sheet
 	for {
+		if w.keyed {
+			r, err := w.unnumbered(ctx, mark, top, most)
+			if !errors.Is(err, errUpgraded) {
+				return r, err
+			}
+			w.keyed = false
+		}
 		if w.climbing {
 			r, err := w.history(ctx, mark, most)
+			if errors.Is(err, errNameless) {
+				w.climbing, w.keyed = false, true
+				continue
+			}
 			if err != nil || r.size() > 0 || r.rewound != "" {
 				return r, err
 			}
 			w.climbing, w.climbed = false, true
 		}
-		top, err := w.top(ctx, mark)
-		if err != nil {
+		var err error
+		if top, err = w.top(ctx, mark); err != nil {
 			return reading{}, err
 		}
-		if reaches(top, mark) {
+		switch {
+		case len(mark.Unnumbered.Keys) > 0 && w.told.Load():
+			return w.renumber(ctx, mark, top)
+		case len(mark.Unnumbered.Keys) > 0 || w.nameless.Load() && !w.told.Load():
+			w.keyed = true
+		case reaches(top, mark):
 			return w.reconcile(ctx, mark, top, most)
-		}
-		if w.climbed {
+		case w.climbed || len(top.rows) == 0 && top.total == mark.Accounted:
 			return w.restless(mark, top), nil
+		default:
+			w.seek(mark)
+			w.climbing = true
 		}
-		w.seek(mark)
-		w.climbing = true
 	}
 }
 
@@ -147,7 +178,7 @@ func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missin
 	found := 0
 	for offset := s.start + s.asked - 1; found < missing && offset < s.total && !s.below(mark.Forgotten+1); offset += step {
 		var err error
-		if s, err = w.fetch(ctx, offset); err != nil {
+		if s, err = w.fetch(ctx, offset, docspace.MaxPage); err != nil {
 			return err
 		}
 		for _, row := range unknown(s, mark) {

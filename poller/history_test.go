@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"docspace-nats/checkpoint"
@@ -17,91 +19,134 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 10, "random histories of each kind to try")
+	histories = flag.Int("histories", 10, "random histories of each server version to try")
 	seed      = flag.Uint64("seed", 0, "first seed of the random histories; 0: another one every time")
 )
 
 // Random histories: people act at any moment, between any two requests and
-// between the count and the page of one answer; rows become visible late;
-// commits fail before and after they are stored; several pollers take turns or
-// run at once, restart, and are cut off. Afterwards the promise must hold.
+// between the count and the page of one answer, often alike within a second;
+// rows become visible late; requests fail in every way there is; commits fail
+// before and after they are stored; several pollers take turns or run at once,
+// restart, and are cut off; the server is upgraded. Afterwards the promise must
+// hold.
 func TestRandomHistoriesAreStoredExactlyOnce(t *testing.T) {
 	t.Parallel()
-	for name, kind := range map[string]historyKind{
-		"plain":       {},
-		"anchored":    {anchored: true},
-		"at once":     {concurrent: true},
-		"flickering":  {flickering: true},
-		"hidden rows": {hidden: true},
-		"all":         {anchored: true, concurrent: true, flickering: true, hidden: true},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, version := range append(docspacetest.Versions()[1:], upgraded) {
+		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			first := *seed
 			if first == 0 {
 				first = rand.Uint64()
 			}
-			for i := range *histories {
-				h := newHistory(t, kind, first+uint64(i))
-				h.happen(t)
-				if err := h.judge(t); err != nil {
-					t.Fatalf("seed %d: %v", first+uint64(i), err)
+			t.Logf("seeds %d to %d", first, first+uint64(*histories)-1)
+			for i := range uint64(*histories) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHistory(t, version, first+i)
+					h.happen(t)
+					if err := h.judge(t); err != nil {
+						t.Fatalf("seed %d, %+v: %v", first+i, h.traits, err)
+					}
+				})
+				if t.Failed() {
+					return
 				}
 			}
-			t.Logf("seeds %d to %d", first, first+uint64(*histories)-1)
 		})
 	}
 }
 
-// A historyKind says what may happen beside rows and failing commits.
-type historyKind struct {
-	anchored   bool // the folder starts at a time, with rows dated around it
-	concurrent bool // pollers run at once
-	flickering bool // the folder cannot be read at times
-	hidden     bool // some rows are counted and not shown, or fail their pages
+// upgraded is a server that becomes a later version while it is read.
+const upgraded = "3.5.0 to 3.7.2"
+
+// traits say what may happen beside rows and failing commits.
+type traits struct {
+	version    string
+	upgrade    string // the version the server becomes; "" for none
+	anchored   bool   // the folder starts at a time, with rows dated around it
+	concurrent bool   // pollers run at once
+	flickering bool   // the folder cannot be read at times
+	hidden     bool   // some rows are counted and not shown, or fail their pages
+	chaotic    bool   // requests go wrong, and the message queue does
+	alike      bool   // most rows are like others
+}
+
+func drawTraits(version string, rng *rand.Rand) traits {
+	version, later, _ := strings.Cut(version, " to ")
+	sometimes := func() bool { return rng.IntN(3) == 0 }
+	return traits{version, later, sometimes(), sometimes(), sometimes(), sometimes(), sometimes(), sometimes()}
 }
 
 type history struct {
 	*rig
-	historyKind
+	traits
+	opts    Options
 	pollers []*Poller
 	anchor  time.Time
+	seed    uint64
 
 	mu    sync.Mutex // hooks run inside requests
 	rng   *rand.Rand
 	late  []func() // publish rows that were reserved
 	left  int      // rows still to be made by hooks
 	busy  int      // how often hooks act, out of 8
+	made  int      // rows
 	flaky bool     // commits fail
 	over  bool     // nothing happens any more
+	polls int
 }
 
-func newHistory(t *testing.T, kind historyKind, seed uint64) *history {
-	rng := rand.New(rand.NewPCG(seed, 7))
+func newHistory(t *testing.T, version string, seed uint64) *history {
+	rng := rand.New(rand.NewPCG(seed, uint64(slices.Index(docspacetest.Versions(), version))))
 	opts := Options{Chunk: []int{1, 3, 7, 40, 100, 333, 990}[rng.IntN(7)], Turn: 1 + rng.IntN(5), Prefetch: 1 + rng.IntN(4)}
-	h := &history{historyKind: kind, rng: rng, left: 500, busy: 2 * rng.IntN(4), flaky: rng.IntN(3) == 0}
-	if kind.anchored {
+	h := &history{
+		traits: drawTraits(version, rng), seed: seed, rng: rng,
+		left: 100, busy: 2 * rng.IntN(4), flaky: rng.IntN(3) == 0,
+	}
+	start := rng.IntN(100)
+	if rng.IntN(8) == 0 {
+		start, h.left = rng.IntN(500), 400 // more than a page holds, and more than one commit
+	}
+	if h.anchored {
 		h.anchor = time.Now().Add(-time.Hour).Truncate(time.Second)
 		opts.Anchor = h.anchor
 	}
-	h.rig = newRig(t, opts)
-	h.pollers = []*Poller{h.poller}
+	h.rig = newRigOf(t, docspacetest.Options{Seed: seed, Version: h.version}, opts)
+	opts.Feed = h.poller.opts.Feed
+	h.opts, h.pollers = opts, []*Poller{h.poller}
 	for range 1 + rng.IntN(2) {
-		other := opts
-		other.Chunk, other.Feed = 1+rng.IntN(200), h.poller.opts.Feed
-		h.pollers = append(h.pollers, New(h.client, h.ledger, other))
+		h.pollers = append(h.pollers, h.another())
 	}
 	h.portal.Between(func(int) { h.meanwhile() })
 	h.portal.AfterPage(func(int, int) { h.meanwhile() })
 	h.ledger.Before = func(int, []schema.Event) error { return h.trouble() }
 	h.ledger.After = func(int, []schema.Event) error { return h.trouble() }
-	h.insert(rng.IntN(300))
+	h.insert(start)
 	return h
 }
 
+// another is a poller that remembers nothing, as one in a process just started.
+func (h *history) another() *Poller {
+	opts := h.opts
+	opts.Chunk = 1 + h.rng.IntN(200)
+	return New(h.client, h.ledger, opts)
+}
+
+// Codes of rows: those of uploads are shown in groups.
+const (
+	roomMade = 5070
+	uploaded = 5011
+)
+
 // action is something done in the room, with a date that may be out of order.
 func (h *history) action() docspacetest.Action {
-	a := docspacetest.Action{Code: 5070, Folder: h.room, Entry: h.room, Title: "anything"}
+	h.made++
+	a := docspacetest.Action{Code: roomMade, Folder: h.room, Entry: h.room, Title: fmt.Sprint("thing ", h.made)}
+	if h.rng.IntN(2) == 0 {
+		a.Code, a.Entry = uploaded, 1_000_000+h.made
+	}
+	if h.alike && h.rng.IntN(4) > 0 {
+		a.Title = fmt.Sprint("one of many ", h.rng.IntN(3))
+	}
 	switch {
 	case h.anchored:
 		a.At = h.anchor.Add(time.Duration(h.rng.IntN(20)-10) * time.Second)
@@ -114,7 +159,7 @@ func (h *history) action() docspacetest.Action {
 // insert makes n rows, some of which become visible later. Logs stay shorter
 // than a mark's memory: deeper late rows have a test of their own.
 func (h *history) insert(n int) {
-	for range min(n, checkpoint.MaxRecent-h.portal.Count(h.room)-len(h.late)) {
+	for range min(n, checkpoint.MaxRecent-100-h.made) {
 		a := h.action()
 		switch {
 		case len(h.late) < 250 && h.rng.IntN(30) == 0:
@@ -129,19 +174,26 @@ func (h *history) insert(n int) {
 
 // hide makes a row that is counted and not shown, in one of the ways there are.
 func (h *history) hide(a docspacetest.Action) {
-	switch h.rng.IntN(3) {
-	case 0:
+	way := h.rng.IntN(3)
+	if way == 0 {
 		a.Code, a.Unexplained = 5999, true
 		h.portal.Record(a)
 		return
-	case 1:
-		h.sick = append(h.sick, h.portal.Record(a))
-		h.portal.HideID(h.sick[len(h.sick)-1])
-	case 2:
-		h.sick = append(h.sick, h.portal.Record(a))
-		h.portal.Poison(h.sick[len(h.sick)-1], []int{400, 403, 415, 500}[h.rng.IntN(4)])
+	}
+	id := h.portal.Record(a)
+	switch {
+	case id == 0: // it waits in the queue
+	case way == 1 && h.numbered():
+		h.sick = append(h.sick, id)
+		h.portal.HideID(id)
+	default:
+		h.sick = append(h.sick, id)
+		h.portal.Poison(id, []int{400, 403, 415, 500}[h.rng.IntN(4)])
 	}
 }
+
+// numbered reports whether the server told ids from the beginning.
+func (h *history) numbered() bool { return h.version >= "3.6" }
 
 // release makes one of the late rows visible.
 func (h *history) release() {
@@ -179,13 +231,23 @@ func (h *history) trouble() error {
 
 // happen lets time pass. What polls return does not matter: they go wrong.
 func (h *history) happen(t *testing.T) {
-	for range 5 + h.rng.IntN(25) {
+	if h.chaotic {
+		h.portal.Chaos(h.seed, 0.08)
+	}
+	rounds := 5 + h.rng.IntN(25)
+	upgrade := h.rng.IntN(rounds)
+	for round := range rounds {
 		h.mu.Lock()
 		switch h.rng.IntN(4) {
 		case 0:
-			h.insert(h.rng.IntN(130))
+			h.insert(h.rng.IntN([]int{4, 20, 130}[h.rng.IntN(3)]))
 		case 1:
 			h.release()
+		case 2:
+			h.pollers[h.rng.IntN(len(h.pollers))] = h.another()
+		}
+		if h.upgrade != "" && round == upgrade {
+			h.portal.Upgrade(h.upgrade)
 		}
 		one, all, cut := h.pollers[h.rng.IntN(len(h.pollers))], h.concurrent && h.rng.IntN(2) == 0, h.rng.IntN(5) == 0
 		heal := h.flicker()
@@ -197,6 +259,7 @@ func (h *history) happen(t *testing.T) {
 		var polls sync.WaitGroup
 		for _, p := range h.pollers {
 			if p == one || all {
+				h.polls++
 				polls.Go(func() { _, _ = p.Poll(ctx, h.room) })
 			}
 		}
@@ -204,12 +267,24 @@ func (h *history) happen(t *testing.T) {
 		cancel()
 		h.portal.AfterPage(func(int, int) { h.meanwhile() })
 		heal()
+		time.Sleep(time.Duration(h.rng.IntN(3000)) * time.Millisecond)
 	}
 	h.mu.Lock()
 	h.over = true
 	h.mu.Unlock()
 	for len(h.late) > 0 {
 		h.release()
+	}
+	if h.chaotic {
+		h.calm()
+	}
+}
+
+// calm ends the chaos; rows that cannot be shown stay so.
+func (h *history) calm() {
+	h.portal.Calm()
+	for _, id := range h.sick {
+		h.portal.Poison(id, 500)
 	}
 }
 
@@ -233,12 +308,12 @@ func (h *history) judge(t *testing.T) error {
 			break
 		}
 	}
-	want, hidden := h.expected()
-	got := slices.Sorted(slices.Values(h.stored()))
-	if !slices.Equal(got, want) {
-		return fmt.Errorf("%d rows stored, %d to be seen: %s; %+v; said %v", len(got), len(want), difference(got, want), last, h.said())
+	events := h.ledger.Events(h.room)
+	hidden, err := h.compare(events)
+	if err != nil {
+		return fmt.Errorf("%w; %+v; said %v", err, last, h.said())
 	}
-	if err := inOrder(h.ledger.Events(h.room)); err != nil {
+	if err := inOrder(events); err != nil {
 		return err
 	}
 	gaps := h.gaps()
@@ -256,18 +331,57 @@ func (h *history) judge(t *testing.T) error {
 	return nil
 }
 
-// expected returns the rows the account can see from the anchor on, and how
-// many are hidden from it. A row may have been read just before it fell sick.
-func (h *history) expected() (ids []int64, hidden int) {
-	stored := h.stored()
-	for _, row := range h.portal.Rows(h.room) {
-		switch {
-		case row.Date.Before(h.anchor):
-		case row.Unexplained, slices.Contains(h.sick, row.ID) && !slices.Contains(stored, row.ID):
-			hidden++
-		default:
-			ids = append(ids, row.ID)
+// compare holds that every row the account can see is stored once, and returns
+// how many are hidden from it. A row may have been read just before it fell
+// sick.
+func (h *history) compare(events []schema.Event) (hidden int, err error) {
+	stored, ids := make(map[string]int), make(map[string]bool)
+	for _, e := range events {
+		if ids[e.ID] {
+			return 0, fmt.Errorf("event %s is stored twice", e.ID)
+		}
+		ids[e.ID] = true
+		if e.Data.Connector == nil {
+			stored[face(e.Data.Action.Code, e.Time, targetName(e))]++
 		}
 	}
-	return ids, hidden
+	shown, sick := make(map[string]int), make(map[string]int)
+	for _, row := range h.portal.Rows(h.room) {
+		face := face(row.Code, row.Date, row.Title)
+		switch {
+		case row.Date.Before(h.anchor):
+		case row.Unexplained:
+			hidden++
+		case slices.Contains(h.sick, row.ID):
+			sick[face]++
+			hidden++
+		default:
+			shown[face]++
+		}
+	}
+	for face, n := range stored {
+		over := n - shown[face]
+		if over > sick[face] {
+			return 0, fmt.Errorf("%q is stored %d times, to be seen %d times", face, n, shown[face])
+		}
+		hidden -= max(0, over)
+	}
+	for face, n := range shown {
+		if stored[face] < n {
+			return 0, fmt.Errorf("%q is stored %d times, to be seen %d times", face, stored[face], n)
+		}
+	}
+	return hidden, nil
+}
+
+// face is what tells rows apart that have no ids.
+func face(code int, at time.Time, title string) string {
+	return fmt.Sprintf("%d %s %s", code, at.UTC().Format(time.RFC3339), title)
+}
+
+func targetName(e schema.Event) string {
+	if e.Data.Target == nil {
+		return ""
+	}
+	return e.Data.Target.Name
 }

@@ -213,7 +213,8 @@ func unreadable(err error) bool {
 // worthCommitting reports whether anything happened that must be stored. Idle
 // folders write nothing.
 func worthCommitting(mark, next checkpoint.Mark, events []schema.Event) bool {
-	return len(events) > 0 || mark.Revision == 0 || mark.State != next.State || mark.Accounted != next.Accounted
+	return len(events) > 0 || mark.Revision == 0 || mark.State != next.State || mark.Accounted != next.Accounted ||
+		mark.Unnumbered.Hashed != next.Unnumbered.Hashed
 }
 
 func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) {

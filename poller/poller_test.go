@@ -298,16 +298,3 @@ func TestABlindFolderSaysSoOnceAndGoesOnWhenItSeesAgain(t *testing.T) {
 	}
 	r.holds(t)
 }
-
-func TestAPortalWithoutRowIDsIsRefusedWithAReason(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, Options{})
-	r.act(10)
-	r.portal.HideIDs(true)
-	if _, err := r.poller.Poll(t.Context(), r.room); !errors.Is(err, ErrNoRowIDs) {
-		t.Fatalf("Poll = %v", err)
-	}
-	if n := r.ledger.Commits(); n != 0 {
-		t.Fatalf("%d commits", n)
-	}
-}

@@ -9,15 +9,15 @@ import (
 	"docspace-nats/poller/docspace"
 )
 
-// ErrNoRowIDs is returned for a portal that does not tell rows apart.
-var ErrNoRowIDs = errors.New("the portal is older than DocSpace 3.6, whose log has no row ids; upgrade the portal")
+// ErrIDsGone is returned for a folder whose rows had ids and have none now.
+var ErrIDsGone = errors.New("the portal told row ids before and tells none now; was it replaced by an older version, or does a proxy take them out?")
 
 // A sheet is one answer of the log: the rows that were asked for, and how many
 // the portal counted at that moment.
 type sheet struct {
 	start, asked int              // offset from the newest row, and number of rows
 	total        int              // rows of the folder
-	rows         []docspace.Entry // newest first, each with an id
+	rows         []docspace.Entry // newest first; all with an id, or all without
 	unseen       []unseenRow      // newest first; counted, and not among rows
 }
 
@@ -28,21 +28,26 @@ type unseenRow struct {
 	status int   // HTTP status of the pages that hold it; 200 when it is just left out
 }
 
-// newSheet leaves out rows without an id: they are counted and cannot be told
-// apart. When no row has one, the server is too old.
-func newSheet(start, asked int, page docspace.Page) (sheet, error) {
+// newSheet leaves out rows without an id where others have one: they are
+// counted and cannot be told apart. Where ids must be told, it is an error when
+// a whole page has none; elsewhere such rows stay, in the portal's order.
+func newSheet(start, asked int, page docspace.Page, told bool) (sheet, error) {
 	s := sheet{start: start, asked: asked, total: page.Total, rows: page.Entries}
-	anonymous := func(e docspace.Entry) bool { return e.ID <= 0 }
-	if !slices.ContainsFunc(s.rows, anonymous) {
+	nameless := func(e docspace.Entry) bool { return e.ID <= 0 }
+	named := func(e docspace.Entry) bool { return e.ID > 0 }
+	if !slices.ContainsFunc(s.rows, nameless) || !told && !slices.ContainsFunc(s.rows, named) {
 		return s, nil
 	}
-	s.rows = slices.DeleteFunc(s.rows, anonymous)
+	s.rows = slices.DeleteFunc(s.rows, nameless)
 	if len(s.rows) == 0 && asked == docspace.MaxPage {
-		return s, fmt.Errorf("none of %d rows has an id: %w", len(page.Entries), ErrNoRowIDs)
+		return s, fmt.Errorf("none of %d rows has an id: %w", len(page.Entries), ErrIDsGone)
 	}
 	slices.SortStableFunc(s.rows, func(a, b docspace.Entry) int { return cmp.Compare(b.ID, a.ID) })
 	return s, nil
 }
+
+// anonymous reports whether the rows have no ids.
+func (s sheet) anonymous() bool { return len(s.rows) > 0 && s.rows[0].ID <= 0 }
 
 // end is the bottom index above the newest row of the sheet, going by its own
 // count; low is that of its oldest row.

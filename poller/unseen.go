@@ -24,22 +24,25 @@ var errMoved = errors.New("rows came in while a page was searched for rows that 
 const cuts = 5
 
 // cutOut reads a page and finds the rows in it that are not shown. A failure
-// to read the page stands when it is not a row's: the folder itself cannot be
-// read, or no row of the page can, which more likely is trouble that will pass.
-func (w *walk) cutOut(ctx context.Context, start int, failure error) (sheet, error) {
+// to read the page stands when it is not a row's: when the folder itself cannot
+// be read, or no row of the page nor any elsewhere in the log.
+func (w *walk) cutOut(ctx context.Context, start, count int, failure error) (sheet, error) {
 	if failure != nil {
 		if _, err := w.portal.Folder(ctx, w.folder); err != nil {
 			return sheet{}, failure
 		}
 	}
 	for range cuts {
-		c := cut{walk: w, sheet: sheet{start: start, asked: docspace.MaxPage, total: unknownTotal}}
-		err := c.read(ctx, start, docspace.MaxPage)
+		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: unknownTotal}}
+		err := c.read(ctx, start, count)
 		if err == nil && c.sheet.total == unknownTotal {
-			return sheet{}, failure
+			err = c.elsewhere(ctx, failure)
 		}
 		if err == nil {
 			err = c.confirm(ctx)
+		}
+		if err == nil && w.told.Load() && c.mixed {
+			continue // it was not known yet that rows have ids
 		}
 		if !errors.Is(err, errMoved) {
 			return c.sheet, err
@@ -48,7 +51,10 @@ func (w *walk) cutOut(ctx context.Context, start int, failure error) (sheet, err
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errMoved)
 }
 
-const unknownTotal = -1
+const (
+	unknownTotal = -1
+	beyond       = 1 << 30 // offset where no log has a row; the answer is a count
+)
 
 // A cut puts a page together from parts. They fit only while the portal counts
 // the same rows for each.
@@ -56,6 +62,7 @@ type cut struct {
 	walk  *walk
 	sheet sheet
 	sick  []sickRow
+	mixed bool // some rows were taken without ids
 }
 
 // A sickRow is one that fails every page that holds it.
@@ -81,6 +88,26 @@ func (c *cut) read(ctx context.Context, start, count int) error {
 	return c.read(ctx, start+count/2, count-count/2)
 }
 
+// elsewhere looks for a row outside of a page that has none to show. One is
+// proof that rows can be shown, and that those of the page cannot; without one
+// it more likely is trouble that will pass.
+func (c *cut) elsewhere(ctx context.Context, failure error) error {
+	end, err := c.walk.ask(ctx, beyond, 1)
+	if err != nil {
+		return failure
+	}
+	for _, start := range []int{c.sheet.start + c.sheet.asked, c.sheet.start - 1, 0, end.total - 1, end.total / 2, end.total / 4, 3 * end.total / 4} {
+		if start < 0 || start >= end.total {
+			continue
+		}
+		if row, err := c.walk.ask(ctx, start, 1); err == nil && len(row.rows) == 1 {
+			c.sheet.total = row.total
+			return nil
+		}
+	}
+	return failure
+}
+
 // add appends a part that shows all its rows, or none.
 func (c *cut) add(part sheet) error {
 	if c.sheet.total == unknownTotal {
@@ -100,6 +127,7 @@ func (c *cut) add(part sheet) error {
 			c.sheet.unseen[i].below = part.rows[0].ID
 		}
 	}
+	c.mixed = c.mixed || part.anonymous()
 	c.sheet.rows = append(c.sheet.rows, part.rows...)
 	return nil
 }
@@ -190,7 +218,7 @@ func (w *walk) aroundAilment(ctx context.Context, mark checkpoint.Mark) (s sheet
 	if w.ailment.none() {
 		return sheet{}, false, nil
 	}
-	if above := w.ailment.above(); above > 0 {
+	if above := w.ailment.above(); above > 0 && !w.ailment.top.anonymous() {
 		s, err = w.ask(ctx, 0, min(above, docspace.MaxPage))
 		well = err == nil && s.short() == 0 && reaches(s, mark)
 		if well {
@@ -210,7 +238,8 @@ func (w *walk) aroundAilment(ctx context.Context, mark checkpoint.Mark) (s sheet
 func (w *walk) unchanged(ctx context.Context) (sheet, bool, error) {
 	start, count, first := w.ailment.clean()
 	if count == 0 {
-		return sheet{}, false, nil
+		s, err := w.ask(ctx, w.ailment.top.total, 1)
+		return w.ailment.top, err == nil && s.total == w.ailment.top.total, err
 	}
 	s, err := w.ask(ctx, start, count)
 	if err != nil {

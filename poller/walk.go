@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"docspace-nats/checkpoint"
@@ -40,6 +41,12 @@ type walk struct {
 	given    vain
 	ailment  ailment
 
+	told     atomic.Bool // the portal tells row ids
+	nameless atomic.Bool // … or did not, in an answer of this poll
+	keyed    bool        // rows are known by their content
+	passed   int         // of those, how many below were searched for in vain
+	dug      bool        // … in this poll
+
 	accounted int              // rows the mark accounts for
 	next      int              // bottom index of the next row to read, as far as known
 	arrived   bool             // next was found by reading, not taken from the mark
@@ -74,6 +81,9 @@ type future struct {
 // errRestless leaves the rest of a walk to the next poll.
 var errRestless = errors.New("rows were inserted faster than a page could be read; the next poll goes on from here")
 
+// errNameless says that rows have no ids, to a walk that goes by them.
+var errNameless = errors.New("rows have no ids")
+
 // A lostLinkError is a row that was read or published and is not in the log any
 // more, although rows around it are.
 type lostLinkError struct {
@@ -95,6 +105,10 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 		ahead:  make(map[int]*future),
 	}
 	w.given, w.ailment = p.remembered(mark.Folder)
+	w.told.Store(mark.Newest() != 0)
+	if time.Since(w.given.at) < searchAgain {
+		w.passed = w.given.missing
+	}
 	w.ctx, w.stop = context.WithCancel(ctx)
 	return w
 }
@@ -122,7 +136,7 @@ func (w *walk) seek(mark checkpoint.Mark) {
 func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
 	s, well, err := w.aroundAilment(ctx, mark)
 	if !well && err == nil {
-		s, err = w.fetch(ctx, 0)
+		s, err = w.fetch(ctx, 0, docspace.MaxPage)
 		w.ailment = diagnose(s)
 	}
 	if err == nil {
@@ -178,6 +192,9 @@ func (w *walk) climb(ctx context.Context) error {
 	s, err := w.linked(ctx, w.next-1)
 	if err != nil {
 		return err
+	}
+	if s.anonymous() {
+		return errNameless
 	}
 	known := w.crown
 	if w.link != 0 && !s.below(w.link+1) {
@@ -267,7 +284,7 @@ func (w *walk) count(total int) {
 // or now, and may ask for those above it.
 func (w *walk) page(ctx context.Context, low int, ahead bool) (sheet, error) {
 	if !ahead {
-		return w.fetch(ctx, w.offset(low))
+		return w.fetch(ctx, w.offset(low), docspace.MaxPage)
 	}
 	for i := range w.depth {
 		at := low + i*step
@@ -298,16 +315,16 @@ func (w *walk) start(offset int) *future {
 	f := &future{done: make(chan struct{})}
 	w.reads.Go(func() {
 		defer close(f.done)
-		f.sheet, f.err = w.fetch(w.ctx, offset)
+		f.sheet, f.err = w.fetch(w.ctx, offset, docspace.MaxPage)
 	})
 	return f
 }
 
-// fetch reads a page. Where rows in it are not shown, it finds out which.
-func (w *walk) fetch(ctx context.Context, start int) (sheet, error) {
-	s, err := w.ask(ctx, start, docspace.MaxPage)
+// fetch reads up to a page. Where rows in it are not shown, it finds out which.
+func (w *walk) fetch(ctx context.Context, start, count int) (sheet, error) {
+	s, err := w.ask(ctx, start, count)
 	if poison(err) != 0 || err == nil && s.short() > 0 {
-		return w.cutOut(ctx, start, err)
+		return w.cutOut(ctx, start, count, err)
 	}
 	return s, err
 }
@@ -320,5 +337,13 @@ func (w *walk) ask(ctx context.Context, start, count int) (sheet, error) {
 	for i := range page.Entries {
 		w.feed.forget(&page.Entries[i])
 	}
-	return newSheet(start, count, page)
+	s, err := newSheet(start, count, page, w.told.Load())
+	switch {
+	case err != nil || len(s.rows) == 0:
+	case s.anonymous():
+		w.nameless.Store(true)
+	default:
+		w.told.Store(true)
+	}
+	return s, err
 }
