@@ -77,13 +77,15 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 			return reading{}, err
 		}
 		switch {
+		case w.same && top.total == mark.Accounted:
+			return w.restless(mark, top), nil
 		case len(mark.Unnumbered.Keys) > 0 && w.told.Load():
 			return w.renumber(ctx, mark, top)
 		case len(mark.Unnumbered.Keys) > 0 || w.nameless.Load() && !w.told.Load():
 			w.keyed = true
 		case reaches(top, mark):
 			return w.reconcile(ctx, mark, top, most)
-		case w.climbed || len(top.rows) == 0 && top.total == mark.Accounted:
+		case w.climbed:
 			return w.restless(mark, top), nil
 		default:
 			w.seek(mark)

@@ -226,6 +226,7 @@ func (w *walk) aroundAilment(ctx context.Context, mark checkpoint.Mark) (s sheet
 		}
 	} else {
 		s, well, err = w.unchanged(ctx)
+		w.same = well && err == nil
 	}
 	if poison(err) != 0 {
 		return sheet{}, false, nil

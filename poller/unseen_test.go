@@ -252,3 +252,39 @@ func TestManyHiddenRowsAreReportedInCommitsOfBoundedSize(t *testing.T) {
 		t.Errorf("%d rows reported as gaps, want 1000", r.gaps())
 	}
 }
+
+func TestAPageOfRowsNobodyCanRenderDoesNotStopTheFolder(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"3.5.0", "3.7.2"} {
+		for name, at := range map[string]int{"top": 300, "middle": 150, "bottom": 0} {
+			t.Run(version+" "+name, func(t *testing.T) {
+				t.Parallel()
+				r := newRigOf(t, docspacetest.Options{Seed: 1, Version: version}, Options{})
+				for i := range 450 {
+					id := r.portal.Record(docspacetest.Action{Code: roomMade, Folder: r.room, Entry: r.room, Title: fmt.Sprint("thing ", i)})
+					if at <= i && i < at+150 {
+						r.sick = append(r.sick, id)
+						r.portal.Poison(id, http.StatusInternalServerError)
+					}
+				}
+				r.poll(t)
+				if n := r.gaps(); n != 150 {
+					t.Fatalf("%d rows reported, %v", n, r.mark(t))
+				}
+				before := r.portal.Requests()
+				for range 10 {
+					r.poll(t)
+				}
+				if n := r.portal.Requests() - before; n > 10 {
+					t.Errorf("10 idle polls cost %d requests", n)
+				}
+				r.portal.Record(docspacetest.Action{Code: roomMade, Folder: r.room, Entry: r.room, Title: "one more"})
+				r.poll(t)
+				h := history{rig: r}
+				if hidden, err := h.compare(r.ledger.Events(r.room)); err != nil || hidden != 150 || r.gaps() != 150 {
+					t.Fatalf("%d hidden, %d reported, %v; said %v", hidden, r.gaps(), err, r.said())
+				}
+			})
+		}
+	}
+}

@@ -41,6 +41,7 @@ type walk struct {
 	given    vain
 	ailment  ailment
 
+	same     bool        // the newest page is the one an earlier poll saw
 	told     atomic.Bool // the portal tells row ids
 	nameless atomic.Bool // … or did not, in an answer of this poll
 	keyed    bool        // rows are known by their content
@@ -134,6 +135,7 @@ func (w *walk) seek(mark checkpoint.Mark) {
 // known to hold a row that is not shown, it reads the part without it, if that
 // reaches down to the mark.
 func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
+	w.same = false
 	s, well, err := w.aroundAilment(ctx, mark)
 	if !well && err == nil {
 		s, err = w.fetch(ctx, 0, docspace.MaxPage)

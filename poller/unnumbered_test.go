@@ -1,0 +1,304 @@
+package poller
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"docspace-nats/checkpoint"
+	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/schema"
+)
+
+// An oldRig is a rig whose portal tells no row ids. Its clock is the test's.
+type oldRig struct {
+	*rig
+	clock time.Time
+	made  int
+}
+
+func newOldRig(t testing.TB, opts Options) *oldRig {
+	t.Helper()
+	o := &oldRig{clock: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)}
+	o.rig = newRigOf(t, docspacetest.Options{Seed: 1, Version: "3.5.0", Now: func() time.Time { return o.clock }}, opts)
+	return o
+}
+
+// row is the next thing done in the room, a second after the one before.
+func (o *oldRig) row() docspacetest.Action {
+	o.made++
+	o.clock = o.clock.Add(time.Second)
+	return docspacetest.Action{Code: roomMade, Folder: o.room, Entry: o.room, Title: fmt.Sprint("thing ", o.made)}
+}
+
+func (o *oldRig) record(n int) {
+	for range n {
+		o.portal.Record(o.row())
+	}
+}
+
+// invite makes n rows that differ in nothing but who was invited, and by that
+// not for long: all within a second.
+func (o *oldRig) invite(n int) {
+	for range n {
+		o.portal.Record(docspacetest.Action{Code: 5085, Folder: o.room, Entry: o.room, Access: "Viewer", Member: o.portal.Owner()})
+	}
+}
+
+// stands holds the promise without ids: each row stored as often as the portal
+// has it, every event with an id of its own, in order.
+func (o *oldRig) stands(t testing.TB) {
+	t.Helper()
+	h := history{rig: o.rig}
+	hidden, err := h.compare(o.ledger.Events(o.room))
+	if err == nil {
+		err = inOrder(o.ledger.Events(o.room))
+	}
+	if err != nil || hidden != o.gaps() {
+		t.Fatalf("%v; %d rows hidden, %d reported; %v", err, hidden, o.gaps(), o.mark(t))
+	}
+	if mark := o.mark(t); mark.Accounted != o.portal.Count(o.room) || mark.State != checkpoint.Watching {
+		t.Fatalf("%v; the portal counts %d rows", mark, o.portal.Count(o.room))
+	}
+}
+
+func TestALogWithoutRowIDsIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 99, 100, 101, 989, 990, 5000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(n)
+			o.poll(t)
+			o.record(3)
+			o.poll(t)
+			o.stands(t)
+		})
+	}
+}
+
+func TestAnIdleFolderWithoutRowIDsCostsOneRequestAPoll(t *testing.T) {
+	t.Parallel()
+	o := newOldRig(t, Options{})
+	o.record(1234)
+	o.poll(t)
+	requests, commits := o.portal.Requests(), o.ledger.Commits()
+	for range 100 {
+		o.poll(t)
+	}
+	if n := o.portal.Requests() - requests; n != 100 || o.ledger.Commits() != commits {
+		t.Errorf("100 polls cost %d requests and %d commits", n, o.ledger.Commits()-commits)
+	}
+	o.record(2)
+	o.poll(t)
+	if n := o.portal.Requests() - requests; n != 101 {
+		t.Errorf("two new rows cost %d requests", n-100)
+	}
+}
+
+// Invitations of many people at once are alike in all that the portal keeps,
+// and fall on pages, polls and commits as chance has it.
+func TestRowsAlikeWithinASecondAreStoredAsOftenAsTheyHappened(t *testing.T) {
+	t.Parallel()
+	for _, first := range []int{1, 30, 99, 100, 101, 250, 600} {
+		t.Run(fmt.Sprint(first), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{Chunk: 70})
+			o.record(40)
+			o.invite(first)
+			o.poll(t)
+			o.invite(350)
+			o.poll(t)
+			o.record(10)
+			o.invite(2)
+			o.poll(t)
+			o.stands(t)
+		})
+	}
+}
+
+func TestALateRowWithoutAnIDIsFoundWhereverItAppears(t *testing.T) {
+	t.Parallel()
+	for _, depth := range []int{0, 1, 50, 99, 100, 101, 350, 700, 900} {
+		t.Run(fmt.Sprint(depth), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			publish := o.portal.Reserve(o.row())
+			o.record(depth)
+			o.poll(t)
+			publish()
+			o.record(1)
+			o.poll(t)
+			o.stands(t)
+			if late := slices.ContainsFunc(o.ledger.Events(o.room), func(e schema.Event) bool { return e.Data.Late }); late != (depth > 0) {
+				t.Errorf("late is %t", late)
+			}
+		})
+	}
+}
+
+func TestRowsInsertedWhileALogWithoutIDsIsReadAreStoredOnce(t *testing.T) {
+	t.Parallel()
+	for name, hook := range map[string]func(o *oldRig, do func()){
+		"between count and page": func(o *oldRig, do func()) { o.portal.Between(func(int) { do() }) },
+		"between pages":          func(o *oldRig, do func()) { o.portal.AfterPage(func(int, int) { do() }) },
+	} {
+		for at := range 14 {
+			t.Run(fmt.Sprint(name, " ", at), func(t *testing.T) {
+				t.Parallel()
+				o := newOldRig(t, Options{Prefetch: 1, Chunk: 400})
+				o.record(1000)
+				request := 0
+				hook(o, func() {
+					if request == at {
+						o.record(1)
+					}
+					request++
+				})
+				o.poll(t)
+				o.poll(t)
+				o.stands(t)
+			})
+		}
+	}
+}
+
+func TestHiddenRowsOfALogWithoutIDsAreReportedOnce(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{0, http.StatusInternalServerError} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{Chunk: 90})
+			publish := o.portal.Reserve(o.row())
+			for i := range 250 {
+				a := o.row()
+				if status == 0 && i%60 < 3 {
+					a.Code, a.Unexplained = 5999, true
+				}
+				id := o.portal.Record(a)
+				if status != 0 && i%60 < 3 {
+					o.sick = append(o.sick, id)
+					o.portal.Poison(id, status)
+				}
+			}
+			o.poll(t)
+			o.stands(t)
+			publish()
+			o.record(30)
+			o.poll(t)
+			o.stands(t)
+		})
+	}
+}
+
+func TestAnUpgradeThatBringsRowIDsRepeatsAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{0, 1, 20, 100, 450, 3000} {
+		for _, turn := range []int{1, 16} {
+			t.Run(fmt.Sprint(rows, " turn ", turn), func(t *testing.T) {
+				t.Parallel()
+				o := newOldRig(t, Options{Chunk: 200, Turn: turn})
+				o.record(rows)
+				o.invite(rows / 10)
+				if _, err := o.poller.Poll(t.Context(), o.room); err != nil { // perhaps not to the end
+					t.Fatal(err)
+				}
+				hashed := o.mark(t).Accounted
+				publish := o.portal.Reserve(o.row())
+				o.invite(2)
+				o.portal.Upgrade("3.7.2")
+				o.invite(2)
+				o.poll(t)
+				publish()
+				o.record(130)
+				o.poll(t)
+				o.stands(t)
+				mark := o.mark(t)
+				if mark.Unnumbered.Hashed != hashed || len(mark.Unnumbered.Keys) != 0 || mark.Newest() == 0 {
+					t.Errorf("%d rows were published by content; the mark says %d, remembers %d keys, and the newest id is %d",
+						hashed, mark.Unnumbered.Hashed, len(mark.Unnumbered.Keys), mark.Newest())
+				}
+			})
+		}
+	}
+}
+
+// Once a year the portal reports some rows an hour late, depending on the time
+// zone it is set to.
+func TestAChangeOfTheTimeZoneMakesNoRowANewOne(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOldRig(t, Options{})
+	o.clock = time.Date(2026, 3, 29, 1, 55, 0, 0, time.UTC)
+	o.record(600) // 01:55 to 02:05, with the gap at 02:00
+	o.poll(t)
+	o.portal.SetTimeZone(berlin)
+	o.record(1)
+	o.poll(t)
+	if n := len(o.ledger.Events(o.room)); n != o.portal.Count(o.room) || len(o.said()) != 0 {
+		t.Fatalf("%d events of %d rows, said %v", n, o.portal.Count(o.room), o.said())
+	}
+}
+
+func TestARestoreIsNoticedWithoutRowIDs(t *testing.T) {
+	t.Parallel()
+	for _, again := range []int{0, 3, 20, 60} {
+		t.Run(fmt.Sprint(again), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(300)
+			rows := o.portal.Rows(o.room)
+			o.record(20)
+			o.poll(t)
+			stored := len(o.ledger.Events(o.room))
+			o.portal.Rewind(rows[len(rows)-1].ID)
+			o.record(again)
+			if report := o.poll(t); report.State != checkpoint.Rewound {
+				t.Fatalf("%+v", report)
+			}
+			o.poll(t)
+			if n := len(o.ledger.Events(o.room)); n != stored+1 {
+				t.Errorf("%d events more, said %v", n-stored, o.said())
+			}
+		})
+	}
+}
+
+func TestRowsRemovedFromTheBottomAreNoRestoreWithoutRowIDs(t *testing.T) {
+	t.Parallel()
+	o := newOldRig(t, Options{})
+	o.record(300)
+	o.poll(t)
+	o.portal.Prune(o.room, 40)
+	o.poll(t)
+	o.record(5)
+	o.poll(t)
+	if mark := o.mark(t); mark.Accounted != o.portal.Count(o.room) || mark.State != checkpoint.Watching || !slices.Equal(o.said(), []string{schema.Shrunk}) {
+		t.Fatalf("%v; said %v", mark, o.said())
+	}
+	if n := len(o.ledger.Events(o.room)); n != o.portal.Count(o.room)+40+1 {
+		t.Errorf("%d events, with the one that says that rows are gone", n)
+	}
+}
+
+// A proxy, or a portal set back to an older version.
+func TestIDsThatDisappearAreAnErrorAndNoNewRows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(150)
+	r.poll(t)
+	commits := r.ledger.Commits()
+	r.portal.HideIDs(true)
+	r.act(3)
+	if _, err := r.poller.Poll(t.Context(), r.room); err == nil || r.ledger.Commits() != commits {
+		t.Fatalf("Poll = %v, %d commits", err, r.ledger.Commits()-commits)
+	}
+	r.portal.HideIDs(false)
+	r.poll(t)
+	r.holds(t)
+}
