@@ -84,15 +84,15 @@ type history struct {
 	anchor  time.Time
 	seed    uint64
 
-	mu    sync.Mutex // hooks run inside requests
-	rng   *rand.Rand
-	late  []func() // publish rows that were reserved
-	left  int      // rows still to be made by hooks
-	busy  int      // how often hooks act, out of 8
-	made  int      // rows
-	flaky bool     // commits fail
-	over  bool     // nothing happens any more
-	polls int
+	mu      sync.Mutex // hooks run inside requests
+	rng     *rand.Rand
+	late    []func() // publish rows that were reserved
+	left    int      // rows still to be made by hooks
+	busy    int      // how often hooks act, out of 8
+	made    int      // rows
+	flaky   bool     // commits fail
+	over    bool     // nothing happens any more
+	dearest int      // requests of a poll, at most
 }
 
 func newHistory(t *testing.T, version string, seed uint64) *history {
@@ -256,15 +256,17 @@ func (h *history) happen(t *testing.T) {
 		if cut {
 			h.portal.AfterPage(func(int, int) { h.meanwhile(); cancel() })
 		}
+		before, n := h.portal.Requests(), 0
 		var polls sync.WaitGroup
 		for _, p := range h.pollers {
 			if p == one || all {
-				h.polls++
+				n++
 				polls.Go(func() { _, _ = p.Poll(ctx, h.room) })
 			}
 		}
 		polls.Wait()
 		cancel()
+		h.dearest = max(h.dearest, (h.portal.Requests()-before)/n)
 		h.portal.AfterPage(func(int, int) { h.meanwhile() })
 		heal()
 		time.Sleep(time.Duration(h.rng.IntN(3000)) * time.Millisecond)
@@ -327,6 +329,25 @@ func (h *history) judge(t *testing.T) error {
 		if slices.Contains(h.said(), kind) {
 			return fmt.Errorf("said %v", h.said())
 		}
+	}
+	return h.frugal(t, hidden)
+}
+
+// frugal holds that polls cost a bounded number of requests, with some for each
+// row that had to be found out not to be shown, and idle ones a single one.
+func (h *history) frugal(t *testing.T, hidden int) error {
+	if budget := h.opts.Turn * (60 + 40*hidden); h.dearest > budget {
+		return fmt.Errorf("a poll cost %d requests, with %d commits and %d hidden rows", h.dearest, h.opts.Turn, hidden)
+	}
+	_, _ = h.poller.Poll(t.Context(), h.room) // it may look at hidden rows once more
+	requests, commits := h.portal.Requests(), h.ledger.Commits()
+	for range 3 {
+		if _, err := h.poller.Poll(t.Context(), h.room); err != nil {
+			return err
+		}
+	}
+	if n := h.portal.Requests() - requests; n != 3 || h.ledger.Commits() != commits {
+		return fmt.Errorf("3 idle polls cost %d requests and %d commits", n, h.ledger.Commits()-commits)
 	}
 	return nil
 }

@@ -105,8 +105,15 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		}
 		atTop := high == w.total
 		switch {
-		case b.size() == want && (atTop || b.cured == 0):
+		case b.size() == want && b.cured == 0:
 			return s, b, nil
+		case b.size() == want && atTop:
+			// A row that came in after the count looks like a hidden one shown.
+			moved, err := w.recount(ctx)
+			if err != nil || !moved {
+				return s, b, err
+			}
+			want = min(most, w.above(mark))
 		case b.size() > want && w.passed > 0:
 			w.passed = 0 // what was searched for in vain is there
 			want = min(most, w.above(mark))
