@@ -87,9 +87,11 @@ func (w *walk) doubtful(mark checkpoint.Mark) reading {
 // to be learnt: then the balance is short of rows.
 func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (stretch, balance, error) {
 	want, grown, again := min(most, w.above(mark)), 0, false
-	for range patience {
+	for try := range patience {
 		low, high := bounds(w.total-w.above(mark), want, below)
-		low = clearOf(mark.Unnumbered.Hidden, low)
+		if want > 0 || try > 0 {
+			low = clearOf(mark.Unnumbered.Hidden, low)
+		}
 		s, err := w.stretch(ctx, low, high, top)
 		top = sheet{} // to be read again, the next time
 		if errors.Is(err, errMoved) {
