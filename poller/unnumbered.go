@@ -254,11 +254,42 @@ func (w *walk) sheets(ctx context.Context, low, high int) ([]sheet, error) {
 	for i := range sheets {
 		end, total := high-i*docspace.MaxPage, w.total
 		reads.Go(func() (err error) {
-			sheets[i], err = w.fetch(ctx, total-end, min(docspace.MaxPage, end-low))
+			sheets[i], err = w.part(ctx, total, max(low, end-docspace.MaxPage), end)
 			return err
 		})
 	}
-	return sheets, reads.Wait()
+	if err := reads.Wait(); err != nil {
+		return nil, err
+	}
+	for _, s := range sheets {
+		w.hide(s.unseen)
+	}
+	return sheets, nil
+}
+
+// part reads the rows from one index to another, around those likely not to be
+// shown.
+func (w *walk) part(ctx context.Context, total, low, high int) (sheet, error) {
+	var hints []int
+	for _, index := range w.hidden {
+		if low <= index && index < high {
+			hints = append(hints, total-1-index)
+		}
+	}
+	if len(hints) == 0 {
+		return w.fetch(ctx, total-high, high-low)
+	}
+	slices.Sort(hints)
+	return w.cutOut(ctx, total-high, high-low, nil, hints...)
+}
+
+// hide remembers where rows are not shown.
+func (w *walk) hide(unseen []unseenRow) {
+	for _, row := range unseen {
+		if !slices.Contains(w.hidden, row.index) {
+			w.hidden = append(w.hidden, row.index)
+		}
+	}
 }
 
 func newStretch(low, high int, sheets []sheet) stretch {

@@ -25,18 +25,17 @@ const cuts = 5
 
 // cutOut reads a page and finds the rows in it that are not shown. A failure
 // to read the page stands when it is not a row's: when the folder itself cannot
-// be read, or no row of the page nor any elsewhere in the log.
-func (w *walk) cutOut(ctx context.Context, start, count int, failure error) (sheet, error) {
-	if failure != nil {
-		if _, err := w.portal.Folder(ctx, w.folder); err != nil {
-			return sheet{}, failure
-		}
-	}
+// be read, or no row of the page nor any elsewhere in the log. Hints are
+// offsets where such rows are likely, ascending.
+func (w *walk) cutOut(ctx context.Context, start, count int, failure error, hints ...int) (sheet, error) {
 	for range cuts {
-		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: unknownTotal}}
-		err := c.read(ctx, start, count)
+		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: unknownTotal}, hints: hints}
+		err := c.fault(ctx, failure)
+		if err == nil {
+			err = c.read(ctx, start, count)
+		}
 		if err == nil && c.sheet.total == unknownTotal {
-			err = c.elsewhere(ctx, failure)
+			err = c.elsewhere(ctx)
 		}
 		if err == nil {
 			err = c.confirm(ctx)
@@ -47,6 +46,7 @@ func (w *walk) cutOut(ctx context.Context, start, count int, failure error) (she
 		if !errors.Is(err, errMoved) {
 			return c.sheet, err
 		}
+		hints = nil
 	}
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errMoved)
 }
@@ -59,42 +59,93 @@ const (
 // A cut puts a page together from parts. They fit only while the portal counts
 // the same rows for each.
 type cut struct {
-	walk  *walk
-	sheet sheet
-	sick  []sickRow
-	mixed bool // some rows were taken without ids
+	walk    *walk
+	sheet   sheet
+	sick    []int // offsets of rows that fail every page they are in
+	hints   []int
+	failure error // of a part, that a row is to blame for
+	mixed   bool  // some rows were taken without ids
 }
 
-// A sickRow is one that fails every page that holds it.
-type sickRow struct{ start, status int }
-
-// read reads a part of the page, in halves where rows are missing from it.
+// read reads a part of the page: around the rows hinted at, and in halves where
+// rows are missing from it.
 func (c *cut) read(ctx context.Context, start, count int) error {
+	if at, hinted := c.hint(start, count); hinted {
+		return c.parts(ctx, start, at-start, 1, start+count-at-1)
+	}
 	part, err := c.walk.ask(ctx, start, count)
-	status := poison(err)
 	switch {
-	case status != 0 && count == 1:
-		c.sick = append(c.sick, sickRow{start, status})
-		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -start, status: status})
-		return nil
-	case status == 0 && err != nil:
-		return err
 	case err == nil && (part.short() == 0 || len(part.rows) == 0):
 		return c.add(part)
+	case err == nil:
+	case poison(err) == 0:
+		return err
+	case count == 1:
+		return c.addSick(ctx, start, err)
+	default:
+		if err := c.fault(ctx, err); err != nil {
+			return err
+		}
 	}
-	if err := c.read(ctx, start, count/2); err != nil {
+	return c.parts(ctx, start, count/2, count-count/2)
+}
+
+// parts reads parts of those lengths, one after the other.
+func (c *cut) parts(ctx context.Context, start int, lengths ...int) error {
+	for _, count := range lengths {
+		if count == 0 {
+			continue
+		}
+		if err := c.read(ctx, start, count); err != nil {
+			return err
+		}
+		start += count
+	}
+	return nil
+}
+
+// hint returns the offset of a row within a part of several that is likely not
+// to be shown.
+func (c *cut) hint(start, count int) (at int, hinted bool) {
+	i, _ := slices.BinarySearch(c.hints, start)
+	if count == 1 || i == len(c.hints) || c.hints[i] >= start+count {
+		return 0, false
+	}
+	return c.hints[i], true
+}
+
+// fault takes a failure to read a part for a row's. The first one stands when
+// the folder itself cannot be read.
+func (c *cut) fault(ctx context.Context, failure error) error {
+	if failure == nil || c.failure != nil {
+		return nil
+	}
+	if _, err := c.walk.portal.Folder(ctx, c.walk.folder); err != nil {
+		return failure
+	}
+	c.failure = failure
+	return nil
+}
+
+// addSick appends a row that cannot be rendered.
+func (c *cut) addSick(ctx context.Context, start int, failure error) error {
+	if err := c.fault(ctx, failure); err != nil {
 		return err
 	}
-	return c.read(ctx, start+count/2, count-count/2)
+	if _, hinted := slices.BinarySearch(c.hints, start); !hinted {
+		c.sick = append(c.sick, start)
+	}
+	c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -start, status: poison(failure)})
+	return nil
 }
 
 // elsewhere looks for a row outside of a page that has none to show. One is
 // proof that rows can be shown, and that those of the page cannot; without one
 // it more likely is trouble that will pass.
-func (c *cut) elsewhere(ctx context.Context, failure error) error {
+func (c *cut) elsewhere(ctx context.Context) error {
 	end, err := c.walk.ask(ctx, beyond, 1)
 	if err != nil {
-		return failure
+		return c.failure
 	}
 	for _, start := range []int{c.sheet.start + c.sheet.asked, c.sheet.start - 1, 0, end.total - 1, end.total / 2, end.total / 4, 3 * end.total / 4} {
 		if start < 0 || start >= end.total {
@@ -105,7 +156,7 @@ func (c *cut) elsewhere(ctx context.Context, failure error) error {
 			return nil
 		}
 	}
-	return failure
+	return c.failure
 }
 
 // add appends a part that shows all its rows, or none.
@@ -134,10 +185,10 @@ func (c *cut) add(part sheet) error {
 
 // confirm asks once more for the rows that could not be rendered: they must
 // fail again, with nothing inserted since the first part was read. A row is
-// given up only on the word of two answers.
+// given up only on the word of two answers, one of which may be a hint.
 func (c *cut) confirm(ctx context.Context) error {
-	for _, sick := range c.sick {
-		_, err := c.walk.ask(ctx, sick.start, 1)
+	for _, start := range c.sick {
+		_, err := c.walk.ask(ctx, start, 1)
 		if err == nil {
 			return errMoved
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type walk struct {
 	told     atomic.Bool // the portal tells row ids
 	nameless atomic.Bool // … or did not, in an answer of this poll
 	keyed    bool        // rows are known by their content
+	hidden   []int       // where some are likely not to be shown, from the bottom
 	passed   int         // of those, how many below were searched for in vain
 	dug      bool        // … in this poll
 
@@ -107,6 +109,7 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	}
 	w.given, w.ailment = p.remembered(mark.Folder)
 	w.told.Store(mark.Newest() != 0)
+	w.hidden = slices.Clone(mark.Unnumbered.Hidden)
 	if time.Since(w.given.at) < searchAgain {
 		w.passed = w.given.missing
 	}
