@@ -1,0 +1,99 @@
+package poller
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A mutation is a bug that somebody writing such a program could well make.
+type mutation struct {
+	file     string // from this directory
+	old, new string
+}
+
+var mutations = map[string]mutation{
+	"pages are counted by their top-level entries": {"compose.go",
+		"next.Accounted += r.size() - r.removed",
+		`next.Accounted += len(r.unseen) - r.removed
+	for _, row := range r.rows {
+		if row.Group.Position <= 1 {
+			next.Accounted++
+		}
+	}`},
+	"related entries are ignored": {"docspace/decode.go",
+		`s.array("related", func() { p.row(s) })`,
+		`s.skip()`},
+	"the mark is kept before the commit": {"poller.go",
+		"stored, err := p.commit(ctx, events, mark, next)",
+		`stored, err := p.commit(ctx, nil, mark, next)
+			if err == nil {
+				stored, err = p.commit(ctx, events, stored, next)
+			}`},
+	"offsets are trusted": {"walk.go",
+		"case s.below(w.link + 1):",
+		"case true:"},
+	"late rows are not searched for": {"fresh.go",
+		"missing > 0 && !w.searched(missing)",
+		"missing > 1<<30"},
+	"rows without ids are believed to be all there": {"unnumbered.go",
+		"case b.size() == want && b.cured == 0:",
+		"case true:"},
+	"rows alike are taken for one": {"unnumbered.go",
+		"b.fresh.add(row, remembered[k]+again[k])",
+		"if again[k] == 0 {\n\t\t\tb.fresh.add(row, remembered[k])\n\t\t}"},
+	"an upgrade forgets what was published": {"unnumbered.go",
+		"n.ids = append(n.ids, row.ID)",
+		"n.ids = append(n.ids[:0], row.ID)"},
+}
+
+// The random histories are worth something only if they fail when the program
+// is wrong. Each bug is put into a copy of the source that only the compiler
+// sees.
+func TestMutationsAreCaughtByTheRandomHistories(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, m := range mutations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source := filepath.Join(here, m.file)
+			text, err := os.ReadFile(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), m.old); n != 1 {
+				t.Fatalf("%q is %d times in %s: say anew what the bug would be", m.old, n, m.file)
+			}
+			dir := t.TempDir()
+			mutant, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
+			replaced, err := json.Marshal(map[string]map[string]string{"Replace": {source: mutant}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, overlay, replaced)
+			write(t, mutant, []byte(strings.Replace(string(text), m.old, m.new, 1)))
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-count=1", "-timeout=2m", "-failfast", "-overlay", overlay,
+				"-run", "TestRandomHistories", ".", "-histories", "100").CombinedOutput()
+			failed := regexp.MustCompile(`seed \d+, .*`).Find(out)
+			if err == nil || failed == nil {
+				t.Fatalf("go test: %v; want a history that fails\n%s", err, out)
+			}
+			t.Logf("caught: %s", failed)
+		})
+	}
+}
+
+func write(t *testing.T, file string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
