@@ -67,6 +67,9 @@ type authorizer interface {
 	// renew returns another value after the portal refused one, or "" when
 	// there is no other.
 	renew(ctx context.Context, refused string) (string, error)
+	// free reports whether renew asks nobody, so that a refusal which may have
+	// other reasons is worth it too.
+	free() bool
 }
 
 // login exchanges a user name and password for a session.
@@ -128,6 +131,8 @@ func (s *stored) renew(_ context.Context, refused string) (string, error) {
 	return value, nil
 }
 
+func (s *stored) free() bool { return true }
+
 func (s *stored) read() (string, error) {
 	secret, err := read(s.kind, s.source)
 	if err != nil {
@@ -140,14 +145,29 @@ func (s *stored) read() (string, error) {
 func read(kind string, source Source) (string, error) {
 	secret, err := source()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", kind, err)
+		return "", &SecretError{kind, err}
 	}
 	secret = strings.TrimSpace(secret)
 	if secret == "" {
-		return "", fmt.Errorf("%s: empty", kind)
+		return "", &SecretError{kind, errEmpty}
 	}
 	if strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", fmt.Errorf("%s: contains a control character", kind)
+		return "", &SecretError{kind, errors.New("contains a control character")}
 	}
 	return secret, nil
 }
+
+var errEmpty = errors.New("empty")
+
+// A SecretError is a secret that its Source does not give, or not in a form
+// that can be sent.
+type SecretError struct {
+	Kind string // "API key"
+	Err  error
+}
+
+func (e *SecretError) Error() string { return e.Kind + ": " + e.Err.Error() }
+func (e *SecretError) Unwrap() error { return e.Err }
+
+// Is makes it the credentials' fault.
+func (e *SecretError) Is(target error) bool { return target == ErrUnauthorized }

@@ -17,8 +17,9 @@ import (
 // matches at most one of them, except that ErrScope always comes with
 // ErrForbidden.
 var (
-	// ErrUnauthorized: the credentials are refused. No folder can be read until
-	// they are replaced; a rotated secret has already been tried.
+	// ErrUnauthorized: the credentials are refused, or cannot be had. No folder
+	// can be read until they are replaced; a rotated secret has already been
+	// tried.
 	ErrUnauthorized = errors.New("credentials refused")
 	// ErrForbidden: the account may not read this object. Also what one row the
 	// portal cannot render may look like, see [StatusError.Poison].
@@ -83,13 +84,15 @@ func (e *StatusError) Error() string {
 func (e *StatusError) hint() string {
 	switch {
 	case e.Code == http.StatusUnauthorized:
-		return "the portal refuses the credentials"
+		return "the portal refuses the credentials: they are wrong, expired or disabled; replace them"
 	case e.Is(ErrScope):
-		return "the key or token lacks the scope for this call"
+		return "the key or token lacks the scope for this call: it needs files:read, and rooms:read to list rooms"
 	case e.Code == http.StatusNotFound && e.Body == BodyEmpty:
 		return "the server has no such address: is this a DocSpace portal, 2.6 or newer?"
 	case e.Body == BodyOther && e.Message == "":
 		return "answered by a proxy in front of the portal?"
+	case e.Is(ErrPayment):
+		return "the portal is not paid for"
 	case e.Is(ErrPortal):
 		return "the portal as a whole is unavailable"
 	}

@@ -32,9 +32,9 @@ func TestARefusalSaysWhoRefusedAndWhatToDo(t *testing.T) {
 		temporary bool
 		text      string
 	}{
-		"credentials":       {401, "", "", []string{"unauthorized"}, false, false, "folder 7: 401 Unauthorized: the portal refuses the credentials"},
-		"credentials, told": {401, "application/json", `{"error":{"message":"Unauthorized","type":null,"stack":null,"hresult":0},"status":1,"statusCode":401}`, []string{"unauthorized"}, false, false, `folder 7: 401 Unauthorized: "Unauthorized": the portal refuses the credentials`},
-		"scope":             {403, "", "", []string{"forbidden", "scope"}, false, false, "folder 7: 403 Forbidden: the key or token lacks the scope for this call"},
+		"credentials":       {401, "", "", []string{"unauthorized"}, false, false, "folder 7: 401 Unauthorized: the portal refuses the credentials: they are wrong, expired or disabled; replace them"},
+		"credentials, told": {401, "application/json", `{"error":{"message":"Unauthorized","type":null,"stack":null,"hresult":0},"status":1,"statusCode":401}`, []string{"unauthorized"}, false, false, `folder 7: 401 Unauthorized: "Unauthorized": the portal refuses the credentials: they are wrong, expired or disabled; replace them`},
+		"scope":             {403, "", "", []string{"forbidden", "scope"}, false, false, "folder 7: 403 Forbidden: the key or token lacks the scope for this call: it needs files:read, and rooms:read to list rooms"},
 		"folder":            {403, "application/json", app, []string{"forbidden"}, true, false, `folder 7: 403 Forbidden: "Access denied"`},
 		"folder gone":       {404, "application/json", `{"error":{"message":"La carpeta","type":"x"},"status":1}`, []string{"not found"}, false, false, `folder 7: 404 Not Found: "La carpeta"`},
 		"tenant busy":       {403, "application/problem+json", problem, []string{"portal"}, false, false, `folder 7: 403 Forbidden: "Forbidden": the portal as a whole is unavailable`},
@@ -43,7 +43,7 @@ func TestARefusalSaysWhoRefusedAndWhatToDo(t *testing.T) {
 		"another server":    {404, "text/html", "<html>nginx</html>", []string{"portal"}, false, false, "folder 7: 404 Not Found: answered by a proxy in front of the portal?"},
 		"IP rule":           {403, "text/plain", "Your IP is not\nallowed", []string{"portal"}, false, false, `folder 7: 403 Forbidden: "Your IP is not allowed": the portal as a whole is unavailable`},
 		"IP rule as JSON":   {403, "application/json", `"Your IP is not allowed"`, []string{"portal"}, false, false, `folder 7: 403 Forbidden: "Your IP is not allowed": the portal as a whole is unavailable`},
-		"not paid":          {402, "application/problem+json", `{"status":402}`, []string{"payment"}, false, false, "folder 7: 402 Payment Required"},
+		"not paid":          {402, "application/problem+json", `{"status":402}`, []string{"payment"}, false, false, "folder 7: 402 Payment Required: the portal is not paid for"},
 		"rate":              {429, "", "", []string{"rate"}, false, true, "folder 7: 429 Too Many Requests"},
 		"validation":        {400, "application/problem+json", validation, nil, false, false, `folder 7: 400 Bad Request: "count: The field Count must be between 1 and 100."`},
 		"poison 400":        {400, "application/json", app, nil, true, false, `folder 7: 400 Bad Request: "Access denied"`},

@@ -52,6 +52,8 @@ func (p *password) renew(ctx context.Context, refused string) (string, error) {
 	return p.take(ctx, refused)
 }
 
+func (p *password) free() bool { return false }
+
 // take returns the current session's token, or a new one's when it is the
 // refused one or near its end.
 func (p *password) take(ctx context.Context, refused string) (string, error) {
@@ -84,12 +86,12 @@ func (p *password) open(ctx context.Context) (string, error) {
 	}
 	secret, err := p.secret()
 	if err != nil {
-		return "", fmt.Errorf("password: %w", err)
+		return "", &SecretError{"password", err}
 	}
 	// A file ends with a line break; a password may well end with a space.
 	secret = strings.TrimRight(secret, "\r\n")
 	if secret == "" {
-		return "", errors.New("password: empty")
+		return "", &SecretError{"password", errEmpty}
 	}
 	r := p.refused
 	if r.err != nil && r.username == username && r.password.open() == secret && time.Now().Before(r.until) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // History returns one page of a folder's log. Rooms are folders.
@@ -33,6 +34,18 @@ func (c *Client) History(ctx context.Context, folder int, q Query) (Page, error)
 		return Page{}, err
 	}
 	return page.page(), nil
+}
+
+// farAhead is later than any row.
+var farAhead = time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// IgnoresDates reports whether the portal shows rows of a folder that it was
+// asked to leave out by their date, as servers before 3.0 do. That tells them
+// from later ones, whatever version they claim to be. Of a folder without rows
+// nothing can be told, and it is false.
+func (c *Client) IgnoresDates(ctx context.Context, folder int) (bool, error) {
+	page, err := c.History(ctx, folder, Query{Count: 1, From: farAhead})
+	return page.Total > 0, err
 }
 
 // Folder returns one folder or room: the cheap way to learn whether the

@@ -124,3 +124,67 @@ func TestAnEndedSessionOfASimulatedPortalIsReplaced(t *testing.T) {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
+
+func TestPortalsBefore30AreKnownByTheirHabitsNotTheirVersion(t *testing.T) {
+	t.Parallel()
+	for _, version := range docspacetest.Versions() {
+		p := docspacetest.New(docspacetest.Options{Seed: 7, Version: version, Build: "1.0.0"})
+		room := p.CreateRoom(nil, "Sales")
+		c := ask(t, p, docspace.Credentials{Username: docspace.Fixed(p.Username()), Password: docspace.Fixed(p.Password())})
+		if ignores, err := c.IgnoresDates(t.Context(), room); err != nil || ignores != (version == "2.6.3") {
+			t.Errorf("%s: %t, %v", version, ignores, err)
+		}
+		if _, err := c.IgnoresDates(t.Context(), room+1000); !errors.Is(err, docspace.ErrNotFound) {
+			t.Errorf("%s, a folder that is not there: %v", version, err)
+		}
+	}
+}
+
+func TestAKeyReplacedInItsFileIsUsedAsSoonAsAccessIsDenied(t *testing.T) {
+	t.Parallel()
+	p := docspacetest.New(docspacetest.Options{Seed: 7})
+	room := p.CreateRoom(nil, "Sales")
+	outsider := p.AddUser("Ines Duarte", "ines@example.com")
+	for name, weak := range map[string]string{"no scope": p.AddKey(nil, "rooms:read"), "no member": p.AddKey(outsider)} {
+		key := weak
+		c := ask(t, p, docspace.Credentials{APIKey: func() (string, error) { return key, nil }})
+		if _, err := c.Folder(t.Context(), room); !errors.Is(err, docspace.ErrForbidden) {
+			t.Errorf("%s: %v", name, err)
+		}
+		key = p.APIKey()
+		if _, err := c.Folder(t.Context(), room); err != nil {
+			t.Errorf("%s, then replaced: %v", name, err)
+		}
+	}
+}
+
+func TestATokenIsDeniedAFolderOnlyByAPortalThatKnowsWhoAsks(t *testing.T) {
+	t.Parallel()
+	p := docspacetest.New(docspacetest.Options{Seed: 7})
+	room := p.CreateRoom(nil, "Sales")
+	outsider := p.AddUser("Ines Duarte", "ines@example.com")
+	for name, test := range map[string]struct {
+		token string
+		fault docspacetest.Fault
+		want  error
+	}{
+		"no member":                   {token: p.AddToken(outsider), want: docspace.ErrForbidden},
+		"no member, and narrow":       {token: p.AddToken(outsider, "files:read"), want: docspace.ErrForbidden},
+		"narrow":                      {token: p.AddToken(nil, "rooms:read"), want: docspace.ErrScope},
+		"identity service away":       {token: p.AddToken(nil), fault: docspacetest.Fault{Times: 2, Do: docspacetest.AccessDenied()}, want: docspace.ErrPortal},
+		"portal away as it was asked": {token: p.AddToken(outsider), fault: docspacetest.Fault{Route: docspacetest.RouteSelf, Do: docspacetest.Restoring()}, want: docspace.ErrPortal},
+	} {
+		c := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(test.token)})
+		var heal func()
+		if test.want == docspace.ErrPortal {
+			heal = p.Fail(test.fault)
+		}
+		_, err := c.Folder(t.Context(), room)
+		if !errors.Is(err, test.want) || errors.Is(err, docspace.ErrPortal) && errors.Is(err, docspace.ErrForbidden) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+		if heal != nil {
+			heal()
+		}
+	}
+}
