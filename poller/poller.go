@@ -32,6 +32,9 @@ type Portal interface {
 	Folder(ctx context.Context, id int) (docspace.Folder, error)
 	// Rooms returns the rooms the account sees.
 	Rooms(ctx context.Context) ([]docspace.Folder, error)
+	// IgnoresDates reports whether the portal, asked for rows of a folder dated
+	// from a time nobody has seen, shows some.
+	IgnoresDates(ctx context.Context, folder int) (bool, error)
 }
 
 // A Ledger keeps a folder's events and its mark. Commit stores both or neither.
@@ -70,6 +73,7 @@ type Poller struct {
 	portal Portal
 	ledger Ledger
 	opts   Options
+	age    age
 
 	mu      sync.Mutex
 	folders map[int]docspace.Folder
@@ -163,6 +167,9 @@ func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) 
 // read asks the walk for what is next, and takes a refusal for an answer.
 func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, most int) (reading, error) {
 	r, err := walk.read(ctx, mark, most)
+	if errors.Is(err, ErrNoRowIDs) {
+		return r, cmp.Or(p.oldEnough(ctx, mark.Folder), err)
+	}
 	if err != nil {
 		return p.refusal(ctx, mark.Folder, err)
 	}

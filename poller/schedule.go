@@ -97,15 +97,19 @@ func (s *Schedule) Watch(folder int) bool {
 
 // CatchUp polls every watched folder until its newest row is stored, and
 // returns the errors of those it could not bring so far, blind and rewound
-// ones included.
+// ones included. ErrTooOld ends it early.
 func (s *Schedule) CatchUp(ctx context.Context) error {
 	var mu sync.Mutex
 	var failed []error
-	var polls errgroup.Group
+	polls, ctx := errgroup.WithContext(ctx)
 	polls.SetLimit(s.opts.Workers)
 	for _, f := range s.Standings() {
 		polls.Go(func() error {
-			if err := s.catchUp(ctx, f.Folder); err != nil {
+			err := s.catchUp(ctx, f.Folder)
+			if errors.Is(err, ErrTooOld) {
+				return err
+			}
+			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				failed = append(failed, err)
@@ -113,7 +117,9 @@ func (s *Schedule) CatchUp(ctx context.Context) error {
 			return nil
 		})
 	}
-	_ = polls.Wait()
+	if err := polls.Wait(); err != nil {
+		return err
+	}
 	return errors.Join(failed...)
 }
 
@@ -148,9 +154,10 @@ func (s *Schedule) catchUp(ctx context.Context, folder int) error {
 }
 
 // Run polls until ctx ends. A poll in hand is cut: its commit happens or does
-// not, and the next start goes on from the mark.
+// not, and the next start goes on from the mark. Only a portal that is too old
+// ends it earlier, with an error that is ErrTooOld.
 func (s *Schedule) Run(ctx context.Context) error {
-	var workers errgroup.Group
+	workers, ctx := errgroup.WithContext(ctx)
 	for range s.opts.Workers {
 		workers.Go(func() error {
 			for {
@@ -158,7 +165,9 @@ func (s *Schedule) Run(ctx context.Context) error {
 				if err != nil {
 					return nil
 				}
-				s.turn(ctx, t)
+				if err := s.turn(ctx, t); err != nil {
+					return err
+				}
 			}
 		})
 	}
@@ -203,12 +212,15 @@ func (s *Schedule) due() (*turn, time.Duration) {
 	return t, 0
 }
 
-// turn polls a folder and puts it back.
-func (s *Schedule) turn(ctx context.Context, t *turn) {
+// turn polls a folder and puts it back. Its error is one that ends all polling.
+func (s *Schedule) turn(ctx context.Context, t *turn) error {
 	began := time.Now()
 	report, err := s.poller.Poll(ctx, t.folder)
 	if ctx.Err() != nil {
-		return
+		return nil
+	}
+	if errors.Is(err, ErrTooOld) {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,6 +232,7 @@ func (s *Schedule) turn(ctx context.Context, t *turn) {
 	t.due = now.Add(jitter(t.interval))
 	heap.Push(&s.turns, t)
 	s.rouse()
+	return nil
 }
 
 // pace returns the wait until the folder's next poll: none while history is
