@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,6 +30,8 @@ type Discovery struct {
 	Known    []int         // folders published before: rooms among them stay watched though they left the list
 	Interval time.Duration // between two lists of the rooms; default 1 min
 	Log      zerolog.Logger
+
+	left []int // those of IDs not found yet
 }
 
 // Find asks the portal once and hands what it finds to the schedule. Folders
@@ -57,40 +60,61 @@ func (d *Discovery) findRooms(ctx context.Context, s *Schedule) error {
 	return d.findLeft(ctx, s, listed)
 }
 
-func (d *Discovery) findNamed(ctx context.Context, s *Schedule) error {
-	for _, id := range d.IDs {
+func (d *Discovery) findNamed(ctx context.Context, s *Schedule) (err error) {
+	if len(d.left) == 0 {
+		d.left = d.IDs
+	}
+	d.left, err = each(d.left, func(id int) error {
 		folder, err := s.poller.portal.Folder(ctx, id)
 		switch {
-		case unreadable(err):
-			folder = docspace.Folder{ID: id}
-		case err != nil:
+		case silent(err):
 			return err
+		case err != nil:
+			folder = docspace.Folder{ID: id} // its poll says what is wrong
 		case folder.ParentID == 0:
 			return &RootFolderError{ID: id, Title: folder.Title}
 		}
 		d.watch(s, folder)
+		return nil
+	})
+	return err
+}
+
+// each looks at folders until one cannot be asked for because the portal does
+// not answer. It returns those to look at again, that one last: it must not
+// keep the others from being found.
+func each(ids []int, look func(id int) error) (left []int, err error) {
+	for i, id := range ids {
+		if err := look(id); err != nil {
+			return slices.Concat(ids[i+1:], ids[i:i+1]), err
+		}
 	}
-	return nil
+	return nil, nil
+}
+
+// silent reports whether asking for a folder brought no answer about it.
+func silent(err error) bool {
+	return shared(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // findLeft keeps watching rooms that were published before and left the list:
 // archived ones end with a row that says so.
-func (d *Discovery) findLeft(ctx context.Context, s *Schedule, listed map[int]bool) error {
-	for len(d.Known) > 0 {
-		id := d.Known[0]
-		if !listed[id] {
-			folder, err := s.poller.portal.Folder(ctx, id)
-			if err != nil && !unreadable(err) {
-				return err
-			}
-			if err != nil || folder.RoomType != 0 {
-				folder.ID = id
-				d.watch(s, folder)
-			}
+func (d *Discovery) findLeft(ctx context.Context, s *Schedule, listed map[int]bool) (err error) {
+	d.Known, err = each(d.Known, func(id int) error {
+		if listed[id] {
+			return nil
 		}
-		d.Known = d.Known[1:]
-	}
-	return nil
+		folder, err := s.poller.portal.Folder(ctx, id)
+		if silent(err) {
+			return err
+		}
+		if err != nil || folder.RoomType != 0 {
+			folder.ID = id
+			d.watch(s, folder)
+		}
+		return nil
+	})
+	return err
 }
 
 func (d *Discovery) watch(s *Schedule, f docspace.Folder) {
@@ -101,23 +125,32 @@ func (d *Discovery) watch(s *Schedule, f docspace.Folder) {
 }
 
 // Run repeats Find until ctx ends. A list that cannot be had is asked for
-// again; what is watched already stays watched.
+// again; what is watched already stays watched. Once folders are watched, it
+// waits for a second failure before it says so: when the portal as a whole is
+// to blame, the schedule has told by then.
 func (d *Discovery) Run(ctx context.Context, s *Schedule) error {
-	var failed bool
+	told, found, failures := false, false, 0
 	for {
 		err := d.Find(ctx, s)
+		if err != nil {
+			failures++
+		}
 		var root *RootFolderError
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &root):
 			return err
-		case err != nil && !failed:
+		case err != nil && !told && (!found || failures > 1) && !s.held():
+			told = true
 			d.Log.Error().Err(err).Msg("cannot find the folders to watch; trying again")
-		case err == nil && failed:
+		case err == nil && told:
+			told = false
 			d.Log.Info().Msg("folders to watch found again")
 		}
-		failed = err != nil
+		if err == nil {
+			found, failures = true, 0
+		}
 		if err == nil && len(d.IDs) > 0 {
 			return nil
 		}

@@ -130,6 +130,9 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 		if err != nil {
 			return report, err
 		}
+		if regained(mark, r) {
+			p.introduce(ctx, folder)
+		}
 		next, events := p.compose(mark, r)
 		if worthCommitting(mark, next, events) {
 			stored, err := p.commit(ctx, events, mark, next)
@@ -176,6 +179,19 @@ func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, mos
 	return r, nil
 }
 
+// regained reports whether a folder that could not be read can be again.
+func regained(mark checkpoint.Mark, r reading) bool {
+	return r.refused == nil && (mark.State == checkpoint.Blind || mark.State == checkpoint.Gone)
+}
+
+// introduce asks what a folder is called that could not be asked before. Its
+// events go without when that is not answered.
+func (p *Poller) introduce(ctx context.Context, folder int) {
+	if f, err := p.portal.Folder(ctx, folder); err == nil {
+		p.Describe(f)
+	}
+}
+
 func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next checkpoint.Mark) (checkpoint.Mark, error) {
 	stored, err := p.ledger.Commit(ctx, mark.Folder, events, mark, next)
 	p.opts.Metrics.committed(err)
@@ -198,16 +214,20 @@ func fits(err error) int {
 // refusal turns the portal's refusal to show a folder into a reading, to be
 // published like everything else. Other errors stay errors. A page also fails
 // as if access were denied when one row in it cannot be rendered, so the
-// folder itself is asked before it is called blind.
+// folder itself is asked before it is called blind. While that cannot be
+// answered, nothing is known about the folder.
 func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, error) {
 	var refused *docspace.StatusError
 	if !unreadable(err) || !errors.As(err, &refused) {
 		return reading{}, err
 	}
-	if _, probe := p.portal.Folder(ctx, folder); !unreadable(probe) {
-		return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
+	switch _, probe := p.portal.Folder(ctx, folder); {
+	case unreadable(probe):
+		return reading{refused: refused, last: true}, nil
+	case probe != nil:
+		return reading{}, probe
 	}
-	return reading{refused: refused, last: true}, nil
+	return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
 }
 
 // unreadable reports whether an error says that the portal does not show this

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -41,25 +42,36 @@ type Schedule struct {
 }
 
 // Trouble holds all folders back while none of them can be polled. Two folders
-// in a row must fail for a reason that all share; any success ends it.
+// in a row must fail for a reason that all share; any success ends it, unless
+// its poll began before.
 type trouble struct {
 	first int       // folder that failed so first; 0 while there is no trouble
+	since time.Time // when it did
 	until time.Time // no poll starts before
 	wait  time.Duration
+	told  bool
 }
 
 func (t *trouble) holds() bool { return t.wait != 0 }
 
-func (t *trouble) add(folder int, err error, s *Schedule, now time.Time) {
+// befalls reports whether err, of a folder, shows that all are concerned.
+func (t *trouble) befalls(folder int, err error, s *Schedule) bool {
+	return shared(err) && (len(s.folders) == 1 || t.first != 0 && t.first != folder || t.holds())
+}
+
+func (t *trouble) add(folder int, err error, s *Schedule, began, now time.Time) {
 	switch {
+	case err == nil && began.Before(t.since):
 	case err == nil:
 		*t = trouble{}
-	case !shared(err):
-	case t.first == 0:
-		t.first = folder
-	case t.first != folder || len(s.folders) == 1:
+	case t.befalls(folder, err, s) && now.Before(t.until):
+		// It was under way when the others failed.
+	case t.befalls(folder, err, s):
 		t.wait = s.slower(t.wait)
 		t.until = now.Add(jitter(t.wait))
+	}
+	if t.first == 0 && shared(err) {
+		t.first, t.since = folder, now
 	}
 }
 
@@ -69,6 +81,7 @@ type turn struct {
 	due      time.Time
 	interval time.Duration // wait after the last poll
 	standing Standing
+	told     string // the kind of failure the log tells of; "" for none
 }
 
 // NewSchedule returns a Schedule without folders.
@@ -224,11 +237,11 @@ func (s *Schedule) turn(ctx context.Context, t *turn) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tell(t.standing, report, err)
+	s.tell(t, began, report, err)
 	now := time.Now()
 	t.standing.polled(began, now, report, err)
 	t.interval = s.pace(t.interval, report, err)
-	s.trouble.add(t.folder, err, s, now)
+	s.trouble.add(t.folder, err, s, began, now)
 	t.due = now.Add(jitter(t.interval))
 	heap.Push(&s.turns, t)
 	s.rouse()
@@ -261,23 +274,33 @@ func (s *Schedule) slower(wait time.Duration) time.Duration {
 
 // tell logs what an operator acts on: trouble that begins or ends, and a
 // folder that changes its state. Trouble that concerns all folders is told
-// once. The caller holds the lock.
-func (s *Schedule) tell(before Standing, r Report, err error) {
+// once, and so is each kind of trouble of one folder. A failure that all may
+// share is told when it repeats: on another folder, or on this one. The caller
+// holds the lock.
+func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 	log := s.opts.Log.With().Int("folder", r.Folder).Logger()
 	switch {
 	case errors.Is(err, checkpoint.ErrConflict):
 		log.Debug().Err(err).Msg("another process publishes this folder; its mark is read again")
-	case shared(err) && s.trouble.first != 0 && s.trouble.first != r.Folder && !s.trouble.holds():
+	case s.trouble.befalls(r.Folder, err, s) && s.trouble.told:
+	case s.trouble.befalls(r.Folder, err, s):
+		s.trouble.told = true
 		s.opts.Log.Error().Err(err).Msg("no folder can be polled; trying again")
-	case shared(err) && s.trouble.holds():
-	case err != nil && (before.Err == nil || before.Err.Error() != err.Error()):
+	case shared(err) && t.standing.Err == nil:
+		log.Debug().Err(err).Msg("this folder could not be polled")
+	case err != nil && t.told != kind(err):
+		t.told = kind(err)
 		log.Error().Err(err).Msg("this folder cannot be polled; trying again")
-	case err == nil && s.trouble.holds():
+	case err == nil && s.trouble.told && !began.Before(s.trouble.since):
 		s.opts.Log.Info().Msg("folders are polled again")
-	case err == nil && before.Err != nil && !errors.Is(before.Err, checkpoint.ErrConflict):
+	case err == nil && t.told != "":
 		log.Info().Msg("this folder is polled again")
 	}
-	if err != nil || r.State == before.State {
+	if err != nil {
+		return
+	}
+	t.told = ""
+	if r.State == t.standing.State {
 		return
 	}
 	line := log.Info()
@@ -285,6 +308,27 @@ func (s *Schedule) tell(before Standing, r Report, err error) {
 		line = log.Warn().Str("reason", r.Reason)
 	}
 	line.Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
+}
+
+// kind tells failures apart that an operator would: what the portal answers,
+// but not the words, which may name a port or a time.
+func kind(err error) string {
+	var status *docspace.StatusError
+	var transport *docspace.TransportError
+	switch {
+	case errors.As(err, &status):
+		return strconv.Itoa(status.Code)
+	case errors.As(err, &transport):
+		return "no answer"
+	}
+	return err.Error()
+}
+
+// held reports whether trouble that concerns all folders was told.
+func (s *Schedule) held() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble.told
 }
 
 // shared reports whether an error concerns every folder alike: the portal as a
