@@ -28,7 +28,7 @@ type Config struct {
 type DocSpaceConfig struct {
 	URL          string  `envconfig:"DOCSPACE_URL" desc:"Address of the portal, such as https://docs.example.com. Required."`
 	APIKey       Secret  `envconfig:"DOCSPACE_API_KEY" desc:"API key, or personal access token, of the account that watches (scopes files:read and rooms:read). One kind of credentials is required: a key, a token, or a user name with its password."`
-	APIKeyFile   string  `envconfig:"DOCSPACE_API_KEY_FILE" desc:"File that holds the API key; read again when the portal refuses the key, so it can be replaced without a restart."`
+	APIKeyFile   string  `envconfig:"DOCSPACE_API_KEY_FILE" desc:"File that holds the API key; read again when the portal refuses the key or denies it access, so it can be replaced without a restart."`
 	Token        Secret  `envconfig:"DOCSPACE_TOKEN" desc:"Session token, instead of an API key."`
 	TokenFile    string  `envconfig:"DOCSPACE_TOKEN_FILE" desc:"File that holds the token; read again like the key's."`
 	Username     string  `envconfig:"DOCSPACE_USERNAME" desc:"E-mail address to sign in with, instead of an API key. Accounts with two-factor sign-in cannot be used so."`
@@ -79,14 +79,6 @@ type LogConfig struct {
 func Load() (Config, error) {
 	cfg, found := readConfig(os.Environ())
 	return cfg, errors.Join(found.and(cfg.problems()).err())
-}
-
-// Read is Load for commands that need only a part of the configuration: it
-// refuses unknown variables and unreadable values, and leaves the rest to the
-// Validate of the variableGroups the command uses.
-func Read() (Config, error) {
-	cfg, found := readConfig(os.Environ())
-	return cfg, found.err()
 }
 
 // readConfig fills the configuration one variable at a time, because envconfig stops

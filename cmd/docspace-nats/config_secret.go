@@ -84,7 +84,7 @@ func unreadable(path string, err error) error {
 // checkSecret refuses what cannot travel in an HTTP header.
 func checkSecret(secret string) error {
 	switch {
-	case secret == "":
+	case strings.TrimSpace(secret) == "":
 		return errors.New("must not be empty")
 	case len(secret) > maxSecret:
 		return fmt.Errorf("must not be longer than %d bytes", maxSecret)

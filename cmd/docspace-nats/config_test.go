@@ -162,7 +162,7 @@ func valid() Config {
 	}
 }
 
-func TestValidateSaysWhatToWriteInstead(t *testing.T) {
+func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 	t.Parallel()
 	empty, secret, lines := writeFile(t, "empty", ""), writeFile(t, "secret", "sk-hunter2\n"), writeFile(t, "lines", "hunter2\nhunter3")
 	for _, c := range []struct {
@@ -202,6 +202,11 @@ func TestValidateSaysWhatToWriteInstead(t *testing.T) {
 		{"replicas of the embedded server", func(c *Config) { c.NATS.Replicas = 3 }, "NATS_REPLICAS: must be 1 for the server inside this program, got 3; set NATS_URL to use a cluster"},
 		{"replicas", func(c *Config) { c.NATS.URL, c.NATS.Replicas = "nats://a", 6 }, "NATS_REPLICAS: must be 1 to 5, got 6"},
 		{"no directory", func(c *Config) { c.NATS.DataDir = "" }, "NATS_DATA_DIR: must be set to a directory, such as ./data, or NATS_URL to a server"},
+		{"blank key", func(c *Config) { c.DocSpace.APIKey = " " }, "DOCSPACE_API_KEY: must not be empty"},
+		{"blank password", func(c *Config) {
+			c.DocSpace.APIKey, c.DocSpace.Username, c.DocSpace.Password = "", "a@example.com", " "
+		}, "DOCSPACE_PASSWORD: must not be empty"},
+		{"shortest interval unreadable", func(c *Config) { c.Poll.MinInterval, c.Poll.MaxInterval = 0, 500*time.Millisecond }, "POLL_MIN_INTERVAL: must be at least 1s and at most 24h, got 0s\nPOLL_MAX_INTERVAL: must be at least 1s, got 500ms"},
 		{"intervals crossed", func(c *Config) { c.Poll.MinInterval = time.Hour }, "POLL_MAX_INTERVAL: must be at least POLL_MIN_INTERVAL, which is 1h, got 2m"},
 		{"interval too long", func(c *Config) { c.Poll.MaxInterval = 25 * time.Hour }, "POLL_MAX_INTERVAL: must be at most 24h, got 25h"},
 		{"no HTTP", func(c *Config) { c.HTTP.Addr = "" }, ""},
@@ -213,7 +218,7 @@ func TestValidateSaysWhatToWriteInstead(t *testing.T) {
 			cfg := valid()
 			c.set(&cfg)
 			got := ""
-			if err := cfg.Validate(); err != nil {
+			if err := cfg.problems().err(); err != nil {
 				got = err.Error()
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -223,19 +228,6 @@ func TestValidateSaysWhatToWriteInstead(t *testing.T) {
 				t.Errorf("shows a secret: %s", got)
 			}
 		})
-	}
-}
-
-func TestCommandsWithoutAPortalNeedNoPortalSettings(t *testing.T) {
-	t.Parallel()
-	cfg := valid()
-	cfg.DocSpace = DocSpaceConfig{}
-	if err := cfg.NATS.Validate(); err != nil {
-		t.Errorf("NATS settings alone: %v", err)
-	}
-	problem, ok := errors.AsType[*Problem](cfg.DocSpace.Validate())
-	if !ok || problem.Variable != "DOCSPACE_URL" {
-		t.Errorf("portal settings: got %v, want a problem of DOCSPACE_URL", problem)
 	}
 }
 

@@ -31,20 +31,13 @@ var (
 	subjectPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
-// Validate judges every group. The error joins all *Problems.
-func (c Config) Validate() error { return c.problems().err() }
-
+// problems judges every group.
 func (c Config) problems() problems {
 	return slices.Concat(c.DocSpace.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Log.problems())
 }
 
-// Validate judges the portal's address and credentials. It reads the secret
+// problems judges the portal's address and credentials. It reads the secret
 // files, so that an unreadable one is known before the first request.
-func (c DocSpaceConfig) Validate() error { return c.problems().err() }
-
-// Validate judges where events are stored, for commands that need no portal.
-func (c NATSConfig) Validate() error { return c.problems().err() }
-
 func (c DocSpaceConfig) problems() problems {
 	var found problems
 	if what := wrongPortal(c.URL); what != "" {
@@ -174,7 +167,9 @@ func (c PollConfig) problems() problems {
 	switch {
 	case c.MaxInterval > longestPause:
 		found.add("POLL_MAX_INTERVAL", "must be at most 24h, got %s", shortText(c.MaxInterval))
-	case c.MaxInterval < max(c.MinInterval, time.Second):
+	case c.MaxInterval < time.Second:
+		found.add("POLL_MAX_INTERVAL", "must be at least 1s, got %s", shortText(c.MaxInterval))
+	case c.MaxInterval < c.MinInterval:
 		found.add("POLL_MAX_INTERVAL", "must be at least POLL_MIN_INTERVAL, which is %s, got %s", shortText(c.MinInterval), shortText(c.MaxInterval))
 	}
 	if c.RequestsPerMinute < 0 || c.RequestsPerMinute > mostPerMinute {
