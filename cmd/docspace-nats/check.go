@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -105,24 +106,15 @@ func (c *checker) reach(ctx context.Context) bool {
 		c.say("portal", broken, "%v; is DOCSPACE_URL the address of the portal?", err)
 		return false
 	}
-	if major, minor, ok := parseVersion(version); ok && (major < 2 || major == 2 && minor < 6) {
-		c.say("portal", broken, "DocSpace %s has no folder log; upgrade it to 3.6 or later", version)
-		return false
-	}
 	c.say("portal", fine, "%s answers, DocSpace %s", c.cfg.DocSpace.URL, version)
 	return true
-}
-
-func parseVersion(text string) (major, minor int, ok bool) {
-	n, _ := fmt.Sscanf(text, "%d.%d", &major, &minor)
-	return major, minor, n == 2
 }
 
 // admitted finds out who asks, and whether the key's scopes suffice.
 func (c *checker) admitted(ctx context.Context) bool {
 	key, err := c.portal.Key(ctx)
 	switch {
-	case errors.Is(err, docspace.ErrNotKey):
+	case errors.Is(err, docspace.ErrNotKey), isNotFound(err): // a token, or a portal before 3.1, which has no keys
 		return c.signedIn(ctx)
 	case errors.Is(err, docspace.ErrUnauthorized):
 		c.say("credentials", broken, "the portal refuses %s; create an API key under Developer tools, or check that it is not expired or disabled", c.secret())
@@ -149,11 +141,20 @@ func (c *checker) admitted(ctx context.Context) bool {
 	return true
 }
 
+// isNotFound reports whether there is no such object, or no such address.
+func isNotFound(err error) bool {
+	status := new(docspace.StatusError)
+	return errors.As(err, &status) && status.Code == http.StatusNotFound
+}
+
 func (c *checker) signedIn(ctx context.Context) bool {
 	account, err := c.portal.Self(ctx)
 	switch {
+	case errors.Is(err, docspace.ErrUnauthorized) && c.cfg.DocSpace.apiKey().set():
+		c.say("credentials", broken, "%s: %v; portals before 3.1 take no API keys, but a user name with a password", c.secret(), err)
+		return false
 	case errors.Is(err, docspace.ErrUnauthorized):
-		c.say("credentials", broken, "the portal refuses %s", c.secret())
+		c.say("credentials", broken, "%s: %v", c.secret(), err)
 		return false
 	case errors.Is(err, docspace.ErrScope):
 		c.say("credentials", fine, "accepted")
@@ -172,12 +173,13 @@ func (c *checker) signedIn(ctx context.Context) bool {
 // secret names the setting the credentials come from.
 func (c *checker) secret() string {
 	switch d := c.cfg.DocSpace; {
-	case d.APIKeySource() != nil:
-		return "DOCSPACE_API_KEY"
-	case d.TokenSource() != nil:
-		return "DOCSPACE_TOKEN"
+	case d.apiKey().set():
+		return d.apiKey().name()
+	case d.token().set():
+		return d.token().name()
+	default:
+		return "DOCSPACE_USERNAME with " + d.password().name()
 	}
-	return "DOCSPACE_USERNAME with DOCSPACE_PASSWORD"
 }
 
 func (c *checker) scopes() []string {
@@ -208,16 +210,33 @@ func (c *checker) folders(ctx context.Context) {
 			unreadable++
 			c.say("folder", broken, "%v; give the account access, or leave the folder out of DOCSPACE_FOLDERS", err)
 		case len(page.Entries) > 0 && !ids:
-			if page.Entries[0].ID <= 0 {
-				c.say("rows", warning, "the portal tells no row ids, as before DocSpace 3.6")
-			}
 			ids = true
+			if page.Entries[0].ID <= 0 && !c.oldEnough(ctx, folder) {
+				return
+			}
 		}
 	}
 	if unreadable == 0 {
 		c.say("folders", fine, "%d can be read", len(folders))
 	}
 	c.budget(len(folders))
+}
+
+// oldEnough judges a portal that shows rows without ids, by what it does: the
+// version it claims may be any.
+func (c *checker) oldEnough(ctx context.Context, folder int) bool {
+	ignored, err := c.portal.IgnoresDates(ctx, folder)
+	switch {
+	case err != nil:
+		c.say("rows", broken, "%v", err)
+		return false
+	case ignored:
+		c.say("rows", broken, "%v", poller.ErrTooOld)
+		return false
+	}
+	c.say("rows", warning, "the portal shows no row ids, as DocSpace 3.0 to 3.5 do: order is by date, and rows are told apart by their content; "+
+		"upgrade it to 3.6 or later for the full promise")
+	return true
 }
 
 // watched returns the folders run would watch.

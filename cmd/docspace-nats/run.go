@@ -67,6 +67,9 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	}
 	defer c.close()
 	state.show(c)
+	if err := refuseOld(ctx, c.portal, cfg.DocSpace.Folders, log); err != nil {
+		return ended(ctx, err, log)
+	}
 	log.Info().Str("version", thisBuild().Version).Str("portal", cfg.DocSpace.URL).Str("stream", c.ledger.Stream()).
 		Stringer("folders", cfg.DocSpace.Folders).Msg("started; events and marks are committed together (atomic)")
 	if once {
@@ -87,10 +90,12 @@ func (c *connector) watch(ctx context.Context) error {
 }
 
 func (c *connector) catchUp(ctx context.Context, log zerolog.Logger) error {
-	if err := c.discovery.Find(ctx, c.schedule); err != nil {
-		return err
+	found := c.discovery.Find(ctx, c.schedule)
+	if root := new(poller.RootFolderError); errors.As(found, &root) {
+		return found
 	}
-	if err := c.schedule.CatchUp(ctx); err != nil {
+	// What was found is caught up with, even when not all was.
+	if err := errors.Join(found, c.schedule.CatchUp(ctx)); err != nil {
 		return err
 	}
 	log.Info().Int("folders", len(c.schedule.Standings())).Msg("every folder is caught up")

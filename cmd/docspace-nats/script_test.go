@@ -20,8 +20,10 @@ import (
 // Scripts drive the real program as a user would. Beside testscript's own
 // commands they have:
 //
-//	portal ROWS             a simulated portal with a room of so many rows:
-//	                        sets $PORTAL, $KEY, $ROOM and $ROOT
+//	portal ROWS [VERSION [CLAIM]]
+//	                        a simulated portal with a room of so many rows, of
+//	                        some version and claiming another: sets $PORTAL,
+//	                        $KEY, $TOKEN, $NAME, $PASSWORD, $ROOM and $ROOT
 //	website                 a server that answers HTML: sets $WEBSITE
 //	nats                    a NATS server: sets $NATS
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
@@ -46,13 +48,23 @@ func portalScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, args []string) {
 		rows, err := strconv.Atoi(args[0])
 		ts.Check(err)
-		portal := docspacetest.New(docspacetest.Options{Seed: 1})
+		options := docspacetest.Options{Seed: 1}
+		if len(args) > 1 {
+			options.Version = args[1]
+		}
+		if len(args) > 2 {
+			options.Build = args[2]
+		}
+		portal := docspacetest.New(options)
 		room := portal.CreateRoom(nil, "Deal room A")
 		portal.Fill(room, rows-1, 1)
 		server := httptest.NewServer(portal)
 		ts.Defer(server.Close)
 		ts.Setenv("PORTAL", server.URL)
 		ts.Setenv("KEY", portal.APIKey())
+		ts.Setenv("TOKEN", portal.AddToken(nil, "files:read", "rooms:read"))
+		ts.Setenv("NAME", portal.Username())
+		ts.Setenv("PASSWORD", portal.Password())
 		ts.Setenv("ROOM", strconv.Itoa(room))
 		ts.Setenv("ROOT", strconv.Itoa(portal.RoomsRoot()))
 		ts.Setenv("NARROW_KEY", portal.AddKey(nil, "files:read"))
