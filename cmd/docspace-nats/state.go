@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
+
+	"docspace-nats/checkpoint"
 )
 
 // A stateServer shows the program's state over HTTP: /livez, /readyz and
@@ -97,7 +99,10 @@ func (s *stateServer) tell(w io.Writer) {
 		return
 	}
 	for _, f := range c.schedule.Standings() {
-		if f.Reason != "" {
+		switch {
+		case f.Err != nil && !errors.Is(f.Err, checkpoint.ErrConflict):
+			fmt.Fprintf(w, "folder %d cannot be polled: %v\n", f.Folder, f.Err)
+		case f.Reason != "":
 			fmt.Fprintf(w, "folder %d is %s: %s\n", f.Folder, f.State, f.Reason)
 		}
 	}
