@@ -105,7 +105,8 @@ var episodes = []episode{
 	{name: "bad gateway", begin: everything(docspacetest.BadGateway()), cannot: "502", requests: 2000},
 	{name: "maintenance page", begin: everything(docspacetest.Page(http.StatusServiceUnavailable)), cannot: "503", requests: 2000},
 	{name: "no answer at all", begin: everything(docspacetest.Refuse()), cannot: "EOF", requests: 2000},
-	{name: "identity service away", as: (*ward).byToken, begin: everything(docspacetest.AccessDenied()), cannot: "identity service", requests: 200},
+	{name: "everything denied", begin: everything(docspacetest.AccessDenied()), cannot: "own account", requests: 400},
+	{name: "identity service away", as: (*ward).byToken, begin: everything(docspacetest.AccessDenied()), cannot: "identity service", requests: 400},
 
 	{name: "key ended and replaced in its file", begin: func(w *ward) func() {
 		w.portal.RevokeKey(w.key)
@@ -253,5 +254,53 @@ func (e episode) wantTold(t *testing.T, log string) {
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q:\n%s", told, want, log)
+	}
+}
+
+func TestABlindFolderStaysSoThroughARestartAndCostsOneRequestAPoll(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string]docspacetest.Outcome{"blind": docspacetest.AccessDenied(), "gone": docspacetest.NotFound()} {
+		r := newRig(t, Options{})
+		r.act(10)
+		r.poll(t)
+		heal := r.portal.Fail(docspacetest.Fault{Folder: r.room, Times: -1, Do: do})
+		r.poll(t)
+		r.poller = New(r.client, r.ledger, r.poller.opts)
+		before := r.portal.Requests()
+		for range 10 {
+			r.poll(t)
+		}
+		if n := r.portal.Requests() - before; n != 10 {
+			t.Errorf("%s: %d requests of 10 polls", name, n)
+		}
+		heal()
+		r.act(10)
+		r.settle(t)
+		if want := []string{schema.Blind, schema.Seeing}; !slices.Equal(r.said(), want) {
+			t.Errorf("%s: said %v, want %v", name, r.said(), want)
+		}
+	}
+}
+
+func TestAFolderIsNotBlindWhileNobodyCanTell(t *testing.T) {
+	t.Parallel()
+	for name, also := range map[string]docspacetest.Fault{
+		"folder not answered":  {Route: docspacetest.RouteFolder, Times: -1, Do: docspacetest.BadGateway()},
+		"account not answered": {Route: docspacetest.RouteSelf, Times: -1, Do: docspacetest.BadGateway()},
+		"account denied":       {Route: docspacetest.RouteSelf, Times: -1, Do: docspacetest.AccessDenied()},
+		"folder readable":      {Route: docspacetest.RouteFolder, Times: -1},
+	} {
+		r := newRig(t, Options{})
+		r.act(10)
+		r.poll(t)
+		r.portal.Fail(also)
+		r.portal.Fail(docspacetest.Fault{Folder: r.room, Times: -1, Do: docspacetest.AccessDenied()})
+		report, err := r.poller.Poll(t.Context(), r.room)
+		if err == nil || len(r.said()) > 0 {
+			t.Errorf("%s: %+v, %v; said %v", name, report, err, r.said())
+		}
+		if all := name != "folder readable"; shared(err) != all {
+			t.Errorf("%s: concerns all folders is %t: %v", name, !all, err)
+		}
 	}
 }

@@ -49,6 +49,9 @@ func (d *Discovery) Find(ctx context.Context, s *Schedule) error {
 
 func (d *Discovery) findRooms(ctx context.Context, s *Schedule) error {
 	rooms, err := s.poller.portal.Rooms(ctx)
+	if denial(err) != nil {
+		return cmp.Or(s.poller.portal.Recognise(ctx), err)
+	}
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ type Portal interface {
 	// IgnoresDates reports whether the portal, asked for rows of a folder dated
 	// from a time nobody has seen, shows some.
 	IgnoresDates(ctx context.Context, folder int) (bool, error)
+	// Recognise returns nil when the portal knows who asks.
+	Recognise(ctx context.Context) error
 }
 
 // A Ledger keeps a folder's events and its mark. Commit stores both or neither.
@@ -130,9 +132,6 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 		if err != nil {
 			return report, err
 		}
-		if regained(mark, r) {
-			p.introduce(ctx, folder)
-		}
 		next, events := p.compose(mark, r)
 		if worthCommitting(mark, next, events) {
 			stored, err := p.commit(ctx, events, mark, next)
@@ -167,8 +166,20 @@ func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) 
 	return mark, nil
 }
 
-// read asks the walk for what is next, and takes a refusal for an answer.
+// read asks the walk for what is next, and takes a refusal for an answer. Where
+// the folder could not be read so far, it asks for that first: one request
+// tells, and the title may have changed.
 func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, most int) (reading, error) {
+	if mark.State == checkpoint.Blind || mark.State == checkpoint.Gone {
+		f, err := p.portal.Folder(ctx, mark.Folder)
+		if refused := denial(err); refused != nil {
+			return reading{refused: refused, last: true}, nil
+		}
+		if err != nil {
+			return reading{}, err
+		}
+		p.Describe(f)
+	}
 	r, err := walk.read(ctx, mark, most)
 	if errors.Is(err, ErrNoRowIDs) {
 		return r, cmp.Or(p.oldEnough(ctx, mark.Folder), err)
@@ -177,19 +188,6 @@ func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, mos
 		return p.refusal(ctx, mark.Folder, err)
 	}
 	return r, nil
-}
-
-// regained reports whether a folder that could not be read can be again.
-func regained(mark checkpoint.Mark, r reading) bool {
-	return r.refused == nil && (mark.State == checkpoint.Blind || mark.State == checkpoint.Gone)
-}
-
-// introduce asks what a folder is called that could not be asked before. Its
-// events go without when that is not answered.
-func (p *Poller) introduce(ctx context.Context, folder int) {
-	if f, err := p.portal.Folder(ctx, folder); err == nil {
-		p.Describe(f)
-	}
 }
 
 func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next checkpoint.Mark) (checkpoint.Mark, error) {
@@ -214,20 +212,24 @@ func fits(err error) int {
 // refusal turns the portal's refusal to show a folder into a reading, to be
 // published like everything else. Other errors stay errors. A page also fails
 // as if access were denied when one row in it cannot be rendered, so the
-// folder itself is asked before it is called blind. While that cannot be
-// answered, nothing is known about the folder.
+// folder itself is asked before it is called blind; and so does everything when
+// the portal is in trouble, so it is asked whether it knows who asks. While
+// either is not answered, nothing is known about the folder.
 func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, error) {
-	var refused *docspace.StatusError
-	if !unreadable(err) || !errors.As(err, &refused) {
+	refused := denial(err)
+	if refused == nil {
 		return reading{}, err
 	}
 	switch _, probe := p.portal.Folder(ctx, folder); {
-	case unreadable(probe):
-		return reading{refused: refused, last: true}, nil
-	case probe != nil:
+	case probe == nil:
+		return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
+	case !unreadable(probe):
 		return reading{}, probe
 	}
-	return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
+	if err := p.portal.Recognise(ctx); err != nil {
+		return reading{}, fmt.Errorf("folder %d: %w", folder, err)
+	}
+	return reading{refused: refused, last: true}, nil
 }
 
 // unreadable reports whether an error says that the portal does not show this
@@ -235,6 +237,16 @@ func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, e
 // credentials may read none.
 func unreadable(err error) bool {
 	return errors.Is(err, docspace.ErrForbidden) && !errors.Is(err, docspace.ErrScope) || errors.Is(err, docspace.ErrNotFound)
+}
+
+// denial returns the answer that makes a folder unreadable, nil for any other
+// error.
+func denial(err error) *docspace.StatusError {
+	var refused *docspace.StatusError
+	if !unreadable(err) || !errors.As(err, &refused) {
+		return nil
+	}
+	return refused
 }
 
 // worthCommitting reports whether anything happened that must be stored. Idle

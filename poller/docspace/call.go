@@ -64,7 +64,7 @@ func (c *Client) attempt(ctx context.Context, call call, read func(*scanner) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", call.op, err)
 	}
-	err = c.recognised(ctx, call, authorization, read)
+	err = c.exchange(ctx, call, authorization, read)
 	// Access denied may be over with the next key: the file's new one can have
 	// the scope, or the account, that this one lacks.
 	if !errors.Is(err, ErrUnauthorized) && !(errors.Is(err, ErrForbidden) && c.auth.free()) {
@@ -81,39 +81,7 @@ func (c *Client) attempt(ctx context.Context, call call, read func(*scanner) err
 	case renewed == "":
 		return err
 	}
-	return c.recognised(ctx, call, renewed, read)
-}
-
-// recognised is exchange for an answer that depends on who asks. A portal that
-// cannot reach its own identity service denies access to everything a token
-// asks for, as if each object were closed. Whether the account itself is denied
-// too tells that from a word about the object.
-func (c *Client) recognised(ctx context.Context, asked call, authorization string, read func(*scanner) error) error {
-	err := c.exchange(ctx, asked, authorization, read)
-	if !denied(err) || !isToken(authorization) {
-		return err
-	}
-	self := c.exchange(ctx, call{op: asked.op + ": own account", route: "people/@self", path: "people/@self"}, authorization, ignore)
-	switch {
-	case denied(self):
-		return fmt.Errorf("%s: %w: the portal denies the token everything, its own account included: is the portal's identity service (/oauth2) running?", asked.op, ErrPortal)
-	case self == nil || errors.Is(self, ErrScope):
-		return err
-	}
-	return self
-}
-
-// denied reports whether the application denies access, which a missing scope
-// is not.
-func denied(err error) bool { return errors.Is(err, ErrForbidden) && !errors.Is(err, ErrScope) }
-
-// isToken reports whether the portal takes a header for a signed token, by its
-// two dots: neither keys nor sessions have any.
-func isToken(authorization string) bool { return strings.Count(authorization, ".") == 2 }
-
-func ignore(s *scanner) error {
-	s.skip()
-	return nil
+	return c.exchange(ctx, call, renewed, read)
 }
 
 // exchange sends one request and reads its answer, nothing else.

@@ -161,6 +161,23 @@ func (c *Client) Key(ctx context.Context) (KeyInfo, error) {
 	return key, nil
 }
 
+// Recognise returns nil when the portal knows who asks, and otherwise why it
+// does not. Whoever is denied a folder should ask: a portal that cannot reach
+// its own identity service or database may deny access to everything, in the
+// words it uses for a closed folder, and only the account itself being denied
+// tells the two apart. That is an error that is ErrPortal.
+func (c *Client) Recognise(ctx context.Context) error {
+	_, err := c.Self(ctx)
+	switch {
+	case errors.Is(err, ErrScope): // that was found out by knowing the key
+		return nil
+	case errors.Is(err, ErrForbidden):
+		return fmt.Errorf("%w: it denies access to everything, to the own account too: "+
+			"are its database and, for tokens, its identity service (/oauth2) running?", ErrPortal)
+	}
+	return err
+}
+
 // Self returns the account the credentials belong to. A key needs the scope
 // accounts.self:read for it.
 func (c *Client) Self(ctx context.Context) (Account, error) {

@@ -158,33 +158,28 @@ func TestAKeyReplacedInItsFileIsUsedAsSoonAsAccessIsDenied(t *testing.T) {
 	}
 }
 
-func TestATokenIsDeniedAFolderOnlyByAPortalThatKnowsWhoAsks(t *testing.T) {
+func TestAPortalThatDeniesTheAccountItselfIsInTrouble(t *testing.T) {
 	t.Parallel()
 	p := docspacetest.New(docspacetest.Options{Seed: 7})
-	room := p.CreateRoom(nil, "Sales")
 	outsider := p.AddUser("Ines Duarte", "ines@example.com")
 	for name, test := range map[string]struct {
-		token string
-		fault docspacetest.Fault
+		key   string
+		fault *docspacetest.Outcome
 		want  error
 	}{
-		"no member":                   {token: p.AddToken(outsider), want: docspace.ErrForbidden},
-		"no member, and narrow":       {token: p.AddToken(outsider, "files:read"), want: docspace.ErrForbidden},
-		"narrow":                      {token: p.AddToken(nil, "rooms:read"), want: docspace.ErrScope},
-		"identity service away":       {token: p.AddToken(nil), fault: docspacetest.Fault{Times: 2, Do: docspacetest.AccessDenied()}, want: docspace.ErrPortal},
-		"portal away as it was asked": {token: p.AddToken(outsider), fault: docspacetest.Fault{Route: docspacetest.RouteSelf, Do: docspacetest.Restoring()}, want: docspace.ErrPortal},
+		"well":                   {key: p.APIKey()},
+		"well, with a token":     {key: p.AddToken(outsider)},
+		"well, with few scopes":  {key: p.AddKey(outsider, "files:read")},
+		"not let in":             {key: "sk-0", want: docspace.ErrUnauthorized},
+		"everything denied":      {key: p.APIKey(), fault: new(docspacetest.AccessDenied()), want: docspace.ErrPortal},
+		"everything being moved": {key: p.APIKey(), fault: new(docspacetest.Restoring()), want: docspace.ErrPortal},
 	} {
-		c := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(test.token)})
-		var heal func()
-		if test.want == docspace.ErrPortal {
-			heal = p.Fail(test.fault)
+		if test.fault != nil {
+			defer p.Fail(docspacetest.Fault{Do: *test.fault})()
 		}
-		_, err := c.Folder(t.Context(), room)
-		if !errors.Is(err, test.want) || errors.Is(err, docspace.ErrPortal) && errors.Is(err, docspace.ErrForbidden) {
+		err := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(test.key)}).Recognise(t.Context())
+		if !errors.Is(err, test.want) || errors.Is(err, docspace.ErrForbidden) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
-		}
-		if heal != nil {
-			heal()
 		}
 	}
 }
