@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +15,29 @@ import (
 	"docspace-nats/schema"
 )
 
-// ward is what an episode of blindness happens to: a portal with a dozen rooms
-// at work, watched by an account that can lose its rights.
+// A ward is what an episode of blindness happens to: a portal with a dozen rooms
+// at work, and a watcher who can lose his rights.
 type ward struct {
 	*rig
-	key       string // what the file with the key holds now
-	password  string // what the file with the password holds now
-	folder    int    // in the first room
-	colleague *docspacetest.User
+	secret secret
+}
+
+// A secret is the file that holds the key or password.
+type secret struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (s *secret) read() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text, nil
+}
+
+func (s *secret) replace(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = text
 }
 
 const wardRooms = 12
@@ -29,9 +45,6 @@ const wardRooms = 12
 // newWard replaces the rig's client by one that asks as the credentials say.
 func newWard(t *testing.T, creds func(*ward) docspace.Credentials) *ward {
 	w := &ward{rig: newRig(t, Options{})}
-	w.key, w.password = w.portal.APIKey(), w.portal.Password()
-	w.colleague = w.portal.AddUser("Ines Duarte", "ines@example.com")
-	w.folder = w.portal.CreateFolder(nil, w.room, "Contracts")
 	for i := range wardRooms - 1 {
 		w.portal.CreateRoom(nil, fmt.Sprintf("Room %d", i))
 	}
@@ -48,19 +61,18 @@ func newWard(t *testing.T, creds func(*ward) docspace.Credentials) *ward {
 }
 
 func (w *ward) byKey() docspace.Credentials {
-	return docspace.Credentials{APIKey: func() (string, error) { return w.key, nil }}
+	w.secret.replace(w.portal.APIKey())
+	return docspace.Credentials{APIKey: w.secret.read}
 }
 
 func (w *ward) byToken() docspace.Credentials {
-	w.key = w.portal.AddToken(nil, "files:read", "rooms:read")
-	return w.byKey()
+	w.secret.replace(w.portal.AddToken(nil, "files:read", "rooms:read"))
+	return docspace.Credentials{APIKey: w.secret.read}
 }
 
 func (w *ward) byPassword() docspace.Credentials {
-	return docspace.Credentials{
-		Username: docspace.Fixed(w.portal.Username()),
-		Password: func() (string, error) { return w.password, nil },
-	}
+	w.secret.replace(w.portal.Password())
+	return docspace.Credentials{Username: docspace.Fixed(w.portal.Username()), Password: w.secret.read}
 }
 
 // everything fails like this, whatever is asked.
@@ -105,22 +117,22 @@ var episodes = []episode{
 	{name: "bad gateway", begin: everything(docspacetest.BadGateway()), cannot: "502", requests: 2000},
 	{name: "maintenance page", begin: everything(docspacetest.Page(http.StatusServiceUnavailable)), cannot: "503", requests: 2000},
 	{name: "no answer at all", begin: everything(docspacetest.Refuse()), cannot: "EOF", requests: 2000},
+	{name: "everything fails", begin: everything(docspacetest.ServerError()), cannot: "own account", requests: 3000},
 	{name: "everything denied", begin: everything(docspacetest.AccessDenied()), cannot: "own account", requests: 400},
 	{name: "identity service away", as: (*ward).byToken, begin: everything(docspacetest.AccessDenied()), cannot: "identity service", requests: 400},
 
 	{name: "key ended and replaced in its file", begin: func(w *ward) func() {
-		w.portal.RevokeKey(w.key)
-		return func() { w.key = w.portal.AddKey(nil, "files:read", "rooms:read") }
+		w.portal.RevokeKey(w.portal.APIKey())
+		return func() { w.secret.replace(w.portal.AddKey(nil, "files:read", "rooms:read")) }
 	}, cannot: "replace them", requests: 200},
 	{name: "key lost its scopes and was replaced in its file", begin: func(w *ward) func() {
-		w.key = w.portal.APIKey()
-		w.portal.LimitKey(w.key, "accounts.self:read")
-		return func() { w.key = w.portal.AddKey(nil, "files:read", "rooms:read") }
+		w.portal.LimitKey(w.portal.APIKey(), "accounts.self:read")
+		return func() { w.secret.replace(w.portal.AddKey(nil, "files:read", "rooms:read")) }
 	}, cannot: "it needs files:read", requests: 200},
-	{name: "key's file is gone", begin: func(w *ward) func() {
-		w.portal.RevokeKey(w.key)
-		w.key = ""
-		return func() { w.key = w.portal.AddKey(nil) }
+	{name: "key ended and its file is empty", begin: func(w *ward) func() {
+		w.portal.RevokeKey(w.portal.APIKey())
+		w.secret.replace("")
+		return func() { w.secret.replace(w.portal.AddKey(nil)) }
 	}, cannot: "empty", requests: 200},
 	{name: "session ended, password still good", as: (*ward).byPassword, begin: func(w *ward) func() {
 		w.portal.ExpireSessions()
@@ -128,9 +140,8 @@ var episodes = []episode{
 	}, requests: 1000, logins: 1},
 	{name: "session and password ended", as: (*ward).byPassword, begin: func(w *ward) func() {
 		w.portal.ExpireSessions()
-		good := w.password
-		w.password = "another"
-		return func() { w.password = good }
+		w.secret.replace("another")
+		return func() { w.secret.replace(w.portal.Password()) }
 	}, cannot: "refuses the user name and password", logins: 61, requests: 200},
 }
 

@@ -49,7 +49,7 @@ func (d *Discovery) Find(ctx context.Context, s *Schedule) error {
 
 func (d *Discovery) findRooms(ctx context.Context, s *Schedule) error {
 	rooms, err := s.poller.portal.Rooms(ctx)
-	if denial(err) != nil {
+	if poison(err) != 0 {
 		return cmp.Or(s.poller.portal.Recognise(ctx), err)
 	}
 	if err != nil {

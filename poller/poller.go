@@ -212,13 +212,16 @@ func fits(err error) int {
 // refusal turns the portal's refusal to show a folder into a reading, to be
 // published like everything else. Other errors stay errors. A page also fails
 // as if access were denied when one row in it cannot be rendered, so the
-// folder itself is asked before it is called blind; and so does everything when
-// the portal is in trouble, so it is asked whether it knows who asks. While
-// either is not answered, nothing is known about the folder.
+// folder itself is asked for before it is called blind; and so does everything
+// when the portal is in trouble, so it is asked whether it knows who asks.
+// While either is not answered, nothing is known about the folder.
 func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, error) {
 	refused := denial(err)
-	if refused == nil {
+	switch {
+	case refused == nil && poison(err) == 0:
 		return reading{}, err
+	case refused == nil:
+		return reading{}, cmp.Or(p.recognise(ctx, folder), err)
 	}
 	switch _, probe := p.portal.Folder(ctx, folder); {
 	case probe == nil:
@@ -226,10 +229,17 @@ func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, e
 	case !unreadable(probe):
 		return reading{}, probe
 	}
-	if err := p.portal.Recognise(ctx); err != nil {
-		return reading{}, fmt.Errorf("folder %d: %w", folder, err)
+	if err := p.recognise(ctx, folder); err != nil {
+		return reading{}, err
 	}
 	return reading{refused: refused, last: true}, nil
+}
+
+func (p *Poller) recognise(ctx context.Context, folder int) error {
+	if err := p.portal.Recognise(ctx); err != nil {
+		return fmt.Errorf("folder %d: %w", folder, err)
+	}
+	return nil
 }
 
 // unreadable reports whether an error says that the portal does not show this

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 
@@ -81,7 +80,7 @@ type turn struct {
 	due      time.Time
 	interval time.Duration // wait after the last poll
 	standing Standing
-	told     string // the kind of failure the log tells of; "" for none
+	told     bool // that it cannot be polled
 }
 
 // NewSchedule returns a Schedule without folders.
@@ -273,10 +272,9 @@ func (s *Schedule) slower(wait time.Duration) time.Duration {
 }
 
 // tell logs what an operator acts on: trouble that begins or ends, and a
-// folder that changes its state. Trouble that concerns all folders is told
-// once, and so is each kind of trouble of one folder. A failure that all may
-// share is told when it repeats: on another folder, or on this one. The caller
-// holds the lock.
+// folder that changes its state. Trouble is told once, that of all folders when
+// a second one meets it, that of one folder when its next poll meets it too:
+// with the first failure nobody can tell which it is. The caller holds the lock.
 func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 	log := s.opts.Log.With().Int("folder", r.Folder).Logger()
 	switch {
@@ -286,20 +284,20 @@ func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 	case s.trouble.befalls(r.Folder, err, s):
 		s.trouble.told = true
 		s.opts.Log.Error().Err(err).Msg("no folder can be polled; trying again")
-	case shared(err) && t.standing.Err == nil:
+	case err != nil && (t.told || t.standing.Err == nil || shared(t.standing.Err) != shared(err)):
 		log.Debug().Err(err).Msg("this folder could not be polled")
-	case err != nil && t.told != kind(err):
-		t.told = kind(err)
+	case err != nil:
+		t.told = true
 		log.Error().Err(err).Msg("this folder cannot be polled; trying again")
 	case err == nil && s.trouble.told && !began.Before(s.trouble.since):
 		s.opts.Log.Info().Msg("folders are polled again")
-	case err == nil && t.told != "":
+	case err == nil && t.told:
 		log.Info().Msg("this folder is polled again")
 	}
 	if err != nil {
 		return
 	}
-	t.told = ""
+	t.told = false
 	if r.State == t.standing.State {
 		return
 	}
@@ -308,20 +306,6 @@ func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 		line = log.Warn().Str("reason", r.Reason)
 	}
 	line.Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
-}
-
-// kind tells failures apart that an operator would: what the portal answers,
-// but not the words, which may name a port or a time.
-func kind(err error) string {
-	var status *docspace.StatusError
-	var transport *docspace.TransportError
-	switch {
-	case errors.As(err, &status):
-		return strconv.Itoa(status.Code)
-	case errors.As(err, &transport):
-		return "no answer"
-	}
-	return err.Error()
 }
 
 // held reports whether trouble that concerns all folders was told.

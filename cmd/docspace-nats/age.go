@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	oldestMajor = 3                // the first version whose log can be published
-	ageWaits    = 10 * time.Second // bounds the start; the poller finds out later too
-	ageTries    = 10               // folders to ask about
+	oldestMajor = 3               // the first version whose log can be published
+	ageWaits    = 5 * time.Second // bounds the start; the poller finds out later too
+	ageTries    = 10              // folders to ask about
 )
 
 // refuseOld returns poller.ErrTooOld for a portal that says it is too old and

@@ -110,6 +110,7 @@ var outages = []outage{
 	{name: "no such address", begin: everything(docspacetest.Empty(http.StatusNotFound)), state: "is this a DocSpace portal", told: noFolder},
 	{name: "a proxy's own 404", begin: everything(docspacetest.Page(http.StatusNotFound)), state: "proxy", told: noFolder},
 	{name: "maintenance page that says success", begin: everything(docspacetest.Page(http.StatusOK)), state: "answered HTML", told: noFolder},
+	{name: "everything fails", begin: everything(docspacetest.ServerError()), state: "own account", told: noFolder},
 	{name: "everything denied", begin: everything(docspacetest.AccessDenied()), state: "own account", told: noFolder},
 	{name: "identity service away", as: keyOf(asToken), begin: everything(docspacetest.AccessDenied()), state: "identity service", told: noFolder},
 

@@ -206,6 +206,9 @@ func (c *checker) folders(ctx context.Context) {
 		case errors.Is(err, docspace.ErrScope):
 			c.say("folder", broken, "the credentials lack the scope files:read")
 			return
+		case err != nil && !errors.Is(err, docspace.ErrForbidden) && !errors.Is(err, docspace.ErrNotFound):
+			unreadable++
+			c.say("folder", broken, "%v", err)
 		case err != nil:
 			unreadable++
 			c.say("folder", broken, "%v; give the account access, or leave the folder out of DOCSPACE_FOLDERS", err)

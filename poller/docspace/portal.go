@@ -162,18 +162,20 @@ func (c *Client) Key(ctx context.Context) (KeyInfo, error) {
 }
 
 // Recognise returns nil when the portal knows who asks, and otherwise why it
-// does not. Whoever is denied a folder should ask: a portal that cannot reach
-// its own identity service or database may deny access to everything, in the
-// words it uses for a closed folder, and only the account itself being denied
-// tells the two apart. That is an error that is ErrPortal.
+// does not. Whoever is denied a folder, or gets it from a portal that failed,
+// should ask: without its database or identity service a portal may answer
+// everything so, in the words it uses for one folder, and only the account
+// itself being answered alike tells the two apart. That is an error that is
+// ErrPortal.
 func (c *Client) Recognise(ctx context.Context) error {
 	_, err := c.Self(ctx)
+	var status *StatusError
 	switch {
 	case errors.Is(err, ErrScope): // that was found out by knowing the key
 		return nil
-	case errors.Is(err, ErrForbidden):
-		return fmt.Errorf("%w: it denies access to everything, to the own account too: "+
-			"are its database and, for tokens, its identity service (/oauth2) running?", ErrPortal)
+	case errors.As(err, &status) && status.Poison():
+		return fmt.Errorf("%w: it answers everything with %d, for the own account too: "+
+			"are its database and, for tokens, its identity service (/oauth2) running?", ErrPortal, status.Code)
 	}
 	return err
 }

@@ -172,6 +172,7 @@ func TestAPortalThatDeniesTheAccountItselfIsInTrouble(t *testing.T) {
 		"well, with few scopes":  {key: p.AddKey(outsider, "files:read")},
 		"not let in":             {key: "sk-0", want: docspace.ErrUnauthorized},
 		"everything denied":      {key: p.APIKey(), fault: new(docspacetest.AccessDenied()), want: docspace.ErrPortal},
+		"everything fails":       {key: p.APIKey(), fault: new(docspacetest.ServerError()), want: docspace.ErrPortal},
 		"everything being moved": {key: p.APIKey(), fault: new(docspacetest.Restoring()), want: docspace.ErrPortal},
 	} {
 		if test.fault != nil {
