@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/poller"
 )
 
 // A stateServer shows the program's state over HTTP: /livez, /readyz and
@@ -91,6 +92,10 @@ func (s *stateServer) ready() error {
 	return c.schedule.Ready()
 }
 
+// mostTold is how many folders one answer tells about. More are in the same
+// trouble as a rule, and who probes often need not read them all.
+const mostTold = 50
+
 // tell adds a line for each folder that needs attention. The program does its
 // work all the same: the reason lies with the portal or with an operator.
 func (s *stateServer) tell(w io.Writer) {
@@ -98,14 +103,30 @@ func (s *stateServer) tell(w io.Writer) {
 	if c == nil {
 		return
 	}
+	told := 0
 	for _, f := range c.schedule.Standings() {
-		switch {
-		case f.Err != nil && !errors.Is(f.Err, checkpoint.ErrConflict):
-			fmt.Fprintf(w, "folder %d cannot be polled: %v\n", f.Folder, f.Err)
-		case f.Reason != "":
-			fmt.Fprintf(w, "folder %d is %s: %s\n", f.Folder, f.State, f.Reason)
+		line := attention(f)
+		if line == "" {
+			continue
+		}
+		if told++; told <= mostTold {
+			fmt.Fprintln(w, line)
 		}
 	}
+	if told > mostTold {
+		fmt.Fprintf(w, "and %d more folders\n", told-mostTold)
+	}
+}
+
+// attention says why a folder needs it, "" when it does not.
+func attention(f poller.Standing) string {
+	switch {
+	case f.Err != nil && !errors.Is(f.Err, checkpoint.ErrConflict):
+		return fmt.Sprintf("folder %d cannot be polled: %v", f.Folder, f.Err)
+	case f.Reason != "":
+		return fmt.Sprintf("folder %d is %s: %s", f.Folder, f.State, f.Reason)
+	}
+	return ""
 }
 
 func answer(w http.ResponseWriter, err error) {

@@ -75,3 +75,33 @@ func wantAnswer(t *testing.T, h http.Handler, path string, status int, text stri
 	}
 	return string(body)
 }
+
+func TestTheStateOfManyBlindFoldersStaysShort(t *testing.T) {
+	t.Parallel()
+	portal := docspacetest.New(docspacetest.Options{Seed: 1})
+	for range mostTold + 10 {
+		portal.CreateRoom(nil, "Closed")
+	}
+	portal.Fail(docspacetest.Fault{Times: -1, Match: func(r docspacetest.Request) bool { return r.Folder != 0 }, Do: docspacetest.AccessDenied()})
+	site := httptest.NewServer(portal)
+	t.Cleanup(site.Close)
+	cfg := demoConfig(site.URL, portal.APIKey(), "")
+	cfg.NATS.URL = ServerURL(natstest.Run(t).URL())
+	c, err := connect(t.Context(), cfg, 0, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	if err := c.catchUp(t.Context(), zerolog.Nop()); err == nil {
+		t.Fatal("blind folders are caught up")
+	}
+	shown, err := serveState("", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.show(c)
+	told := wantAnswer(t, shown.handler(), "/readyz", http.StatusOK, "and 10 more folders")
+	if n := strings.Count(told, "is blind: "); n != mostTold {
+		t.Errorf("%d folders are told of, want %d:\n%s", n, mostTold, told)
+	}
+}
