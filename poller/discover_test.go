@@ -60,3 +60,16 @@ func TestAFolderThatWasBlindFromTheStartIsNamedOnceItSees(t *testing.T) {
 		}
 	})
 }
+
+func TestAFolderWhoseTurnNeverComesIsNamedWithoutAnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSchedule(newRig(t, Options{}).poller, ScheduleOptions{})
+		s.Watch(7)
+		s.discovered(nil, true)
+		time.Sleep(time.Hour)
+		if err := s.Ready(); err == nil || err.Error() != "folder 7 was not polled for 6m0s: its turn has not come" {
+			t.Errorf("Ready = %v", err)
+		}
+	})
+}

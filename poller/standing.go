@@ -94,9 +94,13 @@ func (s *Schedule) Ready() error {
 		if f.Polled.IsZero() && f.Err != nil {
 			return fmt.Errorf("folder %d was never polled: %w", f.Folder, f.Err)
 		}
-		if last := maxTime(f.Polled, f.Since); last.Before(late) {
-			return fmt.Errorf("folder %d was not polled for %s: %v", f.Folder, limit, f.Err)
+		if last := maxTime(f.Polled, f.Since); !last.Before(late) {
+			continue
 		}
+		if f.Err != nil {
+			return fmt.Errorf("folder %d was not polled for %s: %w", f.Folder, limit, f.Err)
+		}
+		return fmt.Errorf("folder %d was not polled for %s: its turn has not come", f.Folder, limit)
 	}
 	return nil
 }

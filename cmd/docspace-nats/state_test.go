@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -87,6 +88,7 @@ func TestTheStateOfManyBlindFoldersStaysShort(t *testing.T) {
 	t.Cleanup(site.Close)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
 	cfg.NATS.URL = ServerURL(natstest.Run(t).URL())
+	cfg.Poll.MaxInterval = time.Hour // nobody polls again, and none is late
 	c, err := connect(t.Context(), cfg, 0, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
