@@ -74,9 +74,13 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 	if mark.State != next.State {
 		switch mark.State {
 		case checkpoint.Blind, checkpoint.Gone:
-			say(schema.Seeing, schema.Connector{})
+			if r.refused == nil {
+				say(schema.Seeing, schema.Connector{})
+			}
 		case checkpoint.Unreconciled, checkpoint.Rewound:
-			say(schema.Reconciled, schema.Connector{})
+			if next.Reason == "" {
+				say(schema.Reconciled, schema.Connector{})
+			}
 		}
 		switch next.State {
 		case checkpoint.Blind, checkpoint.Gone:

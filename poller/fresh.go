@@ -81,7 +81,7 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 			return w.restless(mark, top), nil
 		case len(mark.Unnumbered.Keys) > 0 && w.told.Load():
 			return w.renumber(ctx, mark, top)
-		case len(mark.Unnumbered.Keys) > 0 || w.nameless.Load() && !w.told.Load():
+		case len(mark.Unnumbered.Keys) > 0 || w.withoutIDs():
 			w.keyed = true
 		case reaches(top, mark):
 			return w.reconcile(ctx, mark, top, most)

@@ -181,8 +181,10 @@ func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, mos
 		p.Describe(f)
 	}
 	r, err := walk.read(ctx, mark, most)
-	if errors.Is(err, ErrNoRowIDs) {
-		return r, cmp.Or(p.oldEnough(ctx, mark.Folder), err)
+	if walk.withoutIDs() {
+		if old := p.newEnough(ctx, mark.Folder); old != nil {
+			return reading{}, old
+		}
 	}
 	if err != nil {
 		return p.refusal(ctx, mark.Folder, err)

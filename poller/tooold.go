@@ -19,11 +19,11 @@ type age struct {
 	err   error // ErrTooOld, or nil
 }
 
-// oldEnough returns ErrTooOld for a portal that cannot be published, going by
+// newEnough returns ErrTooOld for a portal that cannot be published, going by
 // what it does and not by the version it claims. It is worth asking about a
 // folder that shows rows without ids, which only old portals do. The portal is
 // asked once, until it answers.
-func (p *Poller) oldEnough(ctx context.Context, folder int) error {
+func (p *Poller) newEnough(ctx context.Context, folder int) error {
 	p.age.mu.Lock()
 	defer p.age.mu.Unlock()
 	if p.age.known {

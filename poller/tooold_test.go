@@ -11,8 +11,8 @@ import (
 	"docspace-nats/poller/docspace/docspacetest"
 )
 
-// newOldRig is a rig with a portal of some version that claims to be another.
-func newOldRig(t testing.TB, version, claim string) *rig {
+// newRigClaiming is a rig with a portal of some version that claims to be another.
+func newRigClaiming(t testing.TB, version, claim string) *rig {
 	t.Helper()
 	r := &rig{ledger: checkpointtest.NewMemory()}
 	r.portal = docspacetest.New(docspacetest.Options{Seed: 1, Version: version, Build: claim})
@@ -31,7 +31,7 @@ func newOldRig(t testing.TB, version, claim string) *rig {
 func TestAPortalBefore30EndsTheScheduleWhateverItClaimsToBe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newOldRig(t, "2.6.3", "3.1.0")
+		r := newRigClaiming(t, "2.6.3", "3.1.0")
 		r.portal.CreateRoom(nil, "Another room")
 		s := NewSchedule(r.poller, ScheduleOptions{})
 		for _, room := range r.portal.Rooms() {
@@ -54,7 +54,7 @@ func isAge(q docspacetest.Request) bool { return q.Route == docspacetest.RouteHi
 func TestAPortalIsAskedForItsAgeOnceAndOnlyWhenItShowsNoIDs(t *testing.T) {
 	t.Parallel()
 	for version, asked := range map[string]int{"2.6.3": 1, "3.5.0": 1, "3.6.1": 0} {
-		r := newOldRig(t, version, version)
+		r := newRigClaiming(t, version, version)
 		ages := 0
 		r.portal.OnRequest(func(q *http.Request) {
 			if q.URL.Query().Has("fromDate") {

@@ -123,6 +123,9 @@ func (w *walk) close() {
 	w.reads.Wait()
 }
 
+// withoutIDs reports whether the log showed rows, and none with an id.
+func (w *walk) withoutIDs() bool { return w.nameless.Load() && !w.told.Load() }
+
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
 	w.accounted, w.arrived = mark.Accounted, false

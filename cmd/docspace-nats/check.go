@@ -214,7 +214,7 @@ func (c *checker) folders(ctx context.Context) {
 			c.say("folder", broken, "%v; give the account access, or leave the folder out of DOCSPACE_FOLDERS", err)
 		case len(page.Entries) > 0 && !ids:
 			ids = true
-			if page.Entries[0].ID <= 0 && !c.oldEnough(ctx, folder) {
+			if page.Entries[0].ID <= 0 && !c.newEnough(ctx, folder) {
 				return
 			}
 		}
@@ -225,9 +225,9 @@ func (c *checker) folders(ctx context.Context) {
 	c.budget(len(folders))
 }
 
-// oldEnough judges a portal that shows rows without ids, by what it does: the
+// newEnough judges a portal that shows rows without ids, by what it does: the
 // version it claims may be any.
-func (c *checker) oldEnough(ctx context.Context, folder int) bool {
+func (c *checker) newEnough(ctx context.Context, folder int) bool {
 	ignored, err := c.portal.IgnoresDates(ctx, folder)
 	switch {
 	case err != nil:
