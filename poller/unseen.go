@@ -29,12 +29,12 @@ const cuts = 5
 // offsets where such rows are likely, ascending.
 func (w *walk) cutOut(ctx context.Context, start, count int, failure error, hints ...int) (sheet, error) {
 	for range cuts {
-		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: unknownTotal}, hints: hints}
+		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: noCount}, hints: hints}
 		err := c.fault(ctx, failure)
 		if err == nil {
 			err = c.read(ctx, start, count)
 		}
-		if err == nil && c.sheet.total == unknownTotal {
+		if err == nil && c.sheet.total == noCount {
 			err = c.elsewhere(ctx)
 		}
 		if err == nil {
@@ -52,8 +52,8 @@ func (w *walk) cutOut(ctx context.Context, start, count int, failure error, hint
 }
 
 const (
-	unknownTotal = -1
-	beyond       = 1 << 30 // offset where no log has a row; the answer is a count
+	noCount = -1      // a count that is not known
+	beyond  = 1 << 30 // offset where no log has a row; the answer is a count
 )
 
 // A cut puts a page together from parts. They fit only while the portal counts
@@ -161,7 +161,7 @@ func (c *cut) elsewhere(ctx context.Context) error {
 
 // add appends a part that shows all its rows, or none.
 func (c *cut) add(part sheet) error {
-	if c.sheet.total == unknownTotal {
+	if c.sheet.total == noCount {
 		c.sheet.total = part.total
 	}
 	if part.total != c.sheet.total {

@@ -52,7 +52,7 @@ type walk struct {
 
 	accounted int              // rows the mark accounts for
 	next      int              // bottom index of the next row to read, as far as known
-	arrived   bool             // next was found by reading, not taken from the mark
+	arrived   int              // count under which next was found by reading; noCount if it is the mark's
 	link      int64            // id of the newest row read; 0 for none
 	crown     int              // unseen rows above it that are accounted for or among unseen
 	rows      []docspace.Entry // read but not handed out, ascending by id
@@ -128,7 +128,7 @@ func (w *walk) withoutIDs() bool { return w.nameless.Load() && !w.told.Load() }
 
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
-	w.accounted, w.arrived = mark.Accounted, false
+	w.accounted, w.arrived = mark.Accounted, noCount
 	w.next, w.link, w.crown = min(mark.Accounted, w.total-1), mark.Newest(), mark.HiddenAbove
 	if w.link == 0 {
 		w.next = 0
@@ -215,7 +215,7 @@ func (w *walk) climb(ctx context.Context) error {
 	} else {
 		w.crown += len(unseen)
 	}
-	w.next, w.arrived = s.end(), true
+	w.next, w.arrived = s.end(), s.total
 	return nil
 }
 
@@ -250,8 +250,8 @@ func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
 			return sheet{}, &lostLinkError{w.folder, w.link}
 		case s.below(w.link + 1):
 			return s, nil
-		case w.arrived && len(s.unseen) > 0 && s.low() <= w.next && s.end() > w.next:
-			return s, nil // it was read between equal counts, and unseen rows lie between
+		case w.arrived == s.total && len(s.unseen) > 0 && s.low() <= w.next && s.end() > w.next:
+			return s, nil // only unseen rows lie between: the count is the one next was found under
 		}
 	}
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
