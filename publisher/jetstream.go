@@ -104,6 +104,7 @@ type JetStream struct {
 	o        Options
 	api      string // prefix of the JetStream API subjects
 	open     *semaphore.Weighted
+	portion  int // events one call of Published reads
 	findings Findings
 }
 
@@ -161,7 +162,7 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("JetStream client: %w", err)
 	}
-	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen)}, nil
+	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen), portion: readPortion}, nil
 }
 
 // Findings returns what Open noticed and could live with.

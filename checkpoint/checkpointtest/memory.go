@@ -3,6 +3,7 @@ package checkpointtest
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 
 	"docspace-nats/checkpoint"
@@ -22,6 +23,7 @@ type Memory struct {
 	revision uint64
 	marks    map[int]stored
 	events   map[int][]schema.Event
+	seqs     map[int][]uint64 // of the events
 	commits  int
 }
 
@@ -33,7 +35,7 @@ type stored struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{marks: make(map[int]stored), events: make(map[int][]schema.Event)}
+	return &Memory{marks: make(map[int]stored), events: make(map[int][]schema.Event), seqs: make(map[int][]uint64)}
 }
 
 // Mark implements Store.
@@ -81,6 +83,9 @@ func (m *Memory) store(folder int, events []schema.Event, prev, next checkpoint.
 		return checkpoint.Mark{}, checkpoint.ErrConflict
 	}
 	m.events[folder] = append(m.events[folder], events...)
+	for i := range events {
+		m.seqs[folder] = append(m.seqs[folder], m.revision+uint64(i)+1)
+	}
 	m.revision += uint64(len(events)) + 1
 	m.marks[folder] = stored{text: text, revision: m.revision}
 	m.commits++
@@ -99,4 +104,67 @@ func (m *Memory) Commits() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.commits
+}
+
+// Published implements Store.
+func (m *Memory) Published(ctx context.Context, mark checkpoint.Mark, so checkpoint.Published) (checkpoint.Published, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if so.UpTo >= mark.Revision {
+		return so, ctx.Err()
+	}
+	first := mark.Revision
+	for i, seq := range m.seqs[mark.Folder] {
+		first = min(first, seq)
+		if seq <= so.UpTo || seq > mark.Revision {
+			continue
+		}
+		if err := add(&so, seq, m.events[mark.Folder][i]); err != nil {
+			return checkpoint.Published{}, err
+		}
+	}
+	so.ReadTo(mark.Revision, first)
+	return so, ctx.Err()
+}
+
+func add(so *checkpoint.Published, seq uint64, e schema.Event) error {
+	if c := e.Data.Connector; c != nil {
+		switch e.Data.Action.Name {
+		case schema.Gap:
+			so.Gaps += int(c.Rows)
+		case schema.Shrunk:
+			so.Removed += int(c.Rows)
+		}
+	}
+	if e.Sequence == "" {
+		return nil
+	}
+	id, err := strconv.ParseInt(e.Sequence, 10, 64)
+	if err != nil {
+		return err
+	}
+	return so.Row(seq, id, e.Data.Late)
+}
+
+// Drop removes the oldest n events of a folder, as a limit of a stream does.
+func (m *Memory) Drop(folder, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events[folder] = slices.Clone(m.events[folder][n:])
+	m.seqs[folder] = slices.Clone(m.seqs[folder][n:])
+}
+
+// Remove removes events of a folder, as an operator who purges some subjects
+// does.
+func (m *Memory) Remove(folder int, which func(schema.Event) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var events []schema.Event
+	var seqs []uint64
+	for i, e := range m.events[folder] {
+		if !which(e) {
+			events, seqs = append(events, e), append(seqs, m.seqs[folder][i])
+		}
+	}
+	m.events[folder], m.seqs[folder] = events, seqs
 }

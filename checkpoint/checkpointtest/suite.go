@@ -19,6 +19,7 @@ import (
 type Store interface {
 	Mark(ctx context.Context, folder int) (checkpoint.Mark, error)
 	Commit(ctx context.Context, folder int, events []schema.Event, prev, next checkpoint.Mark) (checkpoint.Mark, error)
+	Published(ctx context.Context, mark checkpoint.Mark, so checkpoint.Published) (checkpoint.Published, error)
 }
 
 // A Bench is a Store under test, with a way to see what is in it.
@@ -43,6 +44,9 @@ func Exercise(t *testing.T, open func(t *testing.T) Bench) {
 		{"the largest commit fits", largestCommit},
 		{"of many writers with one mark exactly one wins", oneWinner},
 		{"an ended context stores all or nothing", endedContext},
+		{"what is stored can be told, and goes on where it ended", tellsPublished},
+		{"events of other folders and those that are no rows are no rows", tellsRowsOnly},
+		{"an old mark is told what was stored up to it", tellsAnOldMark},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -206,6 +210,56 @@ func endedContext(t *testing.T, b Bench) {
 	stored, err := b.Stored(t.Context(), 7)
 	if err != nil || len(stored) != now.Accounted {
 		t.Fatalf("%d events stored, the mark accounts for %d: %v", len(stored), now.Accounted, err)
+	}
+}
+
+func tellsPublished(t *testing.T, b Bench) {
+	mark := b.must(t, Events(7, 11, 30), checkpoint.Mark{Folder: 7})
+	so, err := b.Published(t.Context(), mark, checkpoint.Published{})
+	if err != nil || so.UpTo != mark.Revision || len(so.IDs) != 30 || so.IDs[0] != 11 || so.Floor(30) != 0 {
+		t.Fatalf("Published = %+v, %v", so, err)
+	}
+	late := Events(7, 5, 2)
+	late[0].Data.Late, late[1].Data.Late = true, true
+	mark = b.must(t, late, mark)
+	mark = b.must(t, Events(7, 41, 3), mark)
+	so, err = b.Published(t.Context(), mark, so)
+	want := []int64{5, 6, 11, 12}
+	if err != nil || so.UpTo != mark.Revision || len(so.IDs) != 35 || !slices.Equal(so.IDs[:4], want) || so.IDs[34] != 43 {
+		t.Fatalf("Published = %+v, %v", so, err)
+	}
+	if so.Floor(35) != 0 || so.Floor(36) != 11 {
+		t.Fatalf("floors %d and %d, want 0 and the oldest row stored in its turn", so.Floor(35), so.Floor(36))
+	}
+	again, err := b.Published(t.Context(), mark, so)
+	if err != nil || len(again.IDs) != 35 {
+		t.Fatalf("Published = %+v, %v", again, err)
+	}
+}
+
+func tellsRowsOnly(t *testing.T, b Bench) {
+	origin := schema.Origin{Portal: "docspace.example.com", SourceBase: "https://docspace.example.com", Folder: 7}
+	say := func(kind string, rows int64) schema.Event {
+		return origin.Connector(kind, 0, 0, schema.Live, time.Now(), schema.Connector{Rows: rows})
+	}
+	b.must(t, Events(77, 900, 3), checkpoint.Mark{Folder: 77})
+	events := append(Events(7, 1, 2), say(schema.Gap, 4), say(schema.Shrunk, 1), say(schema.Unreconciled, 9))
+	mark, err := b.Commit(t.Context(), 7, events, checkpoint.Mark{Folder: 7}, checkpoint.Mark{Folder: 7, Accounted: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	so, err := b.Published(t.Context(), mark, checkpoint.Published{})
+	if err != nil || !slices.Equal(so.IDs, []int64{1, 2}) || so.Gaps != 4 || so.Removed != 1 || so.Floor(mark.Accounted) != 0 {
+		t.Fatalf("Published = %+v, %v", so, err)
+	}
+}
+
+func tellsAnOldMark(t *testing.T, b Bench) {
+	old := b.must(t, Events(7, 1, 3), checkpoint.Mark{Folder: 7})
+	b.must(t, Events(7, 4, 3), old)
+	so, err := b.Published(t.Context(), old, checkpoint.Published{})
+	if err != nil || !slices.Equal(so.IDs, []int64{1, 2, 3}) || so.UpTo != old.Revision {
+		t.Fatalf("Published = %+v, %v, want the rows up to the mark", so, err)
 	}
 }
 

@@ -76,6 +76,9 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	if marks, err := stream.Marks(t.Context()); err != nil || len(marks) != 1 {
 		t.Errorf("all marks: got %v, %v", marks, err)
 	}
+	if so, err := stream.Published(t.Context(), mark, checkpoint.Published{}); err != nil || so.UpTo != mark.Revision {
+		t.Errorf("rows that are stored: got %+v, %v", so, err)
+	}
 	// What was refused without anybody waiting for an answer is told before
 	// the connection is closed.
 	if err := nc.FlushTimeout(5 * time.Second); err != nil {
@@ -119,6 +122,7 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "STREAM.CREATE.DOCSPACE_MARKS", `{"name":"DOCSPACE_MARKS","storage":"memory","sources":[{"name":"DOCSPACE","filter_subject":"docspace.checkpoint.*"}]}`},
 			{api + "STREAM.INFO.DOCSPACE_MARKS", ""},
 			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("c", "docspace.checkpoint.*")},
+			{api + "CONSUMER.CREATE.DOCSPACE.f.docspace.folder.42.>", consumer("f", "docspace.folder.42.>")},
 			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
 			{api + "CONSUMER.MSG.NEXT.DOCSPACE.c", `{"batch":1,"no_wait":true}`},
 			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
