@@ -72,10 +72,11 @@ type Options struct {
 // A Poller polls folders. It may be used for many folders at once, and for one
 // folder by many: the ledger lets one of them win.
 type Poller struct {
-	portal Portal
-	ledger Ledger
-	opts   Options
-	age    age
+	portal  Portal
+	ledger  Ledger
+	opts    Options
+	sweeper *sweeper
+	age     age
 
 	mu      sync.Mutex
 	folders map[int]docspace.Folder
@@ -97,6 +98,7 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 		portal:  portal,
 		ledger:  ledger,
 		opts:    opts,
+		sweeper: newSweeper(),
 		folders: make(map[int]docspace.Folder),
 		vain:    make(map[int]vain),
 		ailing:  make(map[int]ailment),
@@ -166,19 +168,11 @@ func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) 
 	return mark, nil
 }
 
-// read asks the walk for what is next, and takes a refusal for an answer. Where
-// the folder could not be read so far, it asks for that first: one request
-// tells, and the title may have changed.
+// read asks the walk for what is next, looks deeper for rows that are missing,
+// and takes a refusal for an answer.
 func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, most int) (reading, error) {
-	if mark.State == checkpoint.Blind || mark.State == checkpoint.Gone {
-		f, err := p.portal.Folder(ctx, mark.Folder)
-		if refused := denial(err); refused != nil {
-			return reading{refused: refused, last: true}, nil
-		}
-		if err != nil {
-			return reading{}, err
-		}
-		p.Describe(f)
+	if refused, err := p.closed(ctx, mark); refused != nil || err != nil {
+		return reading{refused: refused, last: true}, err
 	}
 	r, err := walk.read(ctx, mark, most)
 	if walk.withoutIDs() {
@@ -189,7 +183,7 @@ func (p *Poller) read(ctx context.Context, walk *walk, mark checkpoint.Mark, mos
 	if err != nil {
 		return p.refusal(ctx, mark.Folder, err)
 	}
-	return r, nil
+	return p.sweep(ctx, mark, r, most)
 }
 
 func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next checkpoint.Mark) (checkpoint.Mark, error) {
@@ -199,6 +193,22 @@ func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next c
 		return mark, fmt.Errorf("commit %d events of folder %d: %w", len(events), mark.Folder, err)
 	}
 	return stored, nil
+}
+
+// closed asks for a folder that could not be read so far, and returns why it
+// still cannot be. One request tells, and the title may have changed.
+func (p *Poller) closed(ctx context.Context, mark checkpoint.Mark) (*docspace.StatusError, error) {
+	if mark.State != checkpoint.Blind && mark.State != checkpoint.Gone {
+		return nil, nil
+	}
+	f, err := p.portal.Folder(ctx, mark.Folder)
+	if refused := denial(err); refused != nil {
+		return refused, nil
+	}
+	if err == nil {
+		p.Describe(f)
+	}
+	return nil, err
 }
 
 // fits returns how many rows to try next when a commit was too large for the

@@ -228,6 +228,7 @@ func TestARowSlidOntoAHiddenOneIsNotLost(t *testing.T) {
 func TestAnUnreconciledFolderGoesOnAndSaysSoOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Options{})
+	r.poller = New(r.client, struct{ Ledger }{r.ledger}, Options{Feed: r.poller.opts.Feed}) // which cannot tell what it holds
 	r.act(10)
 	publish := r.portal.Reserve(docspacetest.Action{Code: 5070, Folder: r.room, Entry: r.room, Title: "late"})
 	r.act(checkpoint.MaxRecent + 300)

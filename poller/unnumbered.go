@@ -20,18 +20,18 @@ import (
 // them never changes, their key, and rows may be alike in all of it. The mark
 // remembers how many committed rows had each key.
 //
-// What a stretch of the log shows, less what the mark remembers, was surely not
-// published: the difference holds no row too many while the stretch reaches no
+// What a window of the log shows, less what the mark remembers, was surely not
+// published: the difference holds no row too many while the window reaches no
 // deeper than the memory. It holds all of them when it has the size that
-// arithmetic gives: rows of the stretch, less rows accounted for. Where it is
+// arithmetic gives: rows of the window, less rows accounted for. Where it is
 // smaller, a row became visible below, or a fresh row is like one published
-// below; a deeper stretch tells.
+// below; a deeper window tells.
 
 const (
-	// overlap is how many rows accounted for a stretch holds at least, unless
+	// overlap is how many rows accounted for a window holds at least, unless
 	// there are fewer. One inserted while it was read pushes one of them out.
 	overlap = 10
-	// deeper is by how much a stretch grows downwards or upwards when its size
+	// deeper is by how much a window grows downwards or upwards when its size
 	// is not the one arithmetic gives.
 	deeper = docspace.MaxPage
 	// maxHidden is how many hidden rows a mark remembers.
@@ -41,8 +41,8 @@ const (
 // errUpgraded says that the portal began to tell ids.
 var errUpgraded = errors.New("the portal began to tell row ids; the next poll goes on with them")
 
-// A stretch is part of a log: the rows low … high-1, counted from the bottom.
-type stretch struct {
+// A window is part of a log: the rows low … high-1, counted from the bottom.
+type window struct {
 	low, high int
 	rows      []docspace.Entry // oldest first, as far as the portal tells
 	unseen    []unseenRow      // ascending
@@ -83,23 +83,23 @@ func (w *walk) doubtful(mark checkpoint.Mark) reading {
 	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: unread, missing: unread, last: true}
 }
 
-// settle reads stretches around the mark until one adds up, or nothing more is
+// settle reads windows around the mark until one adds up, or nothing more is
 // to be learnt: then the balance is short of rows.
-func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (stretch, balance, error) {
+func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (window, balance, error) {
 	want, grown, again := min(most, w.above(mark)), 0, false
 	for try := range patience {
 		low, high := bounds(w.total-w.above(mark), want, below)
 		if want > 0 || try > 0 {
 			low = clearOf(mark.Unnumbered.Hidden, low)
 		}
-		s, err := w.stretch(ctx, low, high, top)
+		s, err := w.window(ctx, low, high, top)
 		top = sheet{} // to be read again, the next time
 		if errors.Is(err, errMoved) {
 			want = min(want, docspace.MaxPage-overlap)
 			continue
 		}
 		if err != nil {
-			return stretch{}, balance{}, err
+			return window{}, balance{}, err
 		}
 		b := weigh(mark, s)
 		if b.size() > want {
@@ -128,10 +128,10 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		case b.size() > want:
 			moved, err := w.recount(ctx)
 			if err != nil {
-				return stretch{}, balance{}, err
+				return window{}, balance{}, err
 			}
 			if !moved && again {
-				return stretch{}, balance{}, &lostRowsError{b.size() - want}
+				return window{}, balance{}, &lostRowsError{b.size() - want}
 			}
 			want, again = min(most, w.above(mark)), !moved
 		case low > deepest(mark):
@@ -142,7 +142,7 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 			return s, b, nil
 		}
 	}
-	return stretch{}, balance{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
+	return window{}, balance{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 }
 
 // above returns how many rows are counted beyond those accounted for and those
@@ -151,11 +151,11 @@ func (w *walk) above(mark checkpoint.Mark) int {
 	return max(0, w.total-mark.Accounted-w.passed)
 }
 
-// maxGrown is how often a stretch grows upwards to find rows of the mark that
+// maxGrown is how often a window grows upwards to find rows of the mark that
 // late ones pushed there.
 const maxGrown = 5
 
-// bounds returns the stretch from some rows below base to want rows above it:
+// bounds returns the window from some rows below base to want rows above it:
 // whole pages, as far as the log goes down.
 func bounds(base, want, below int) (low, high int) {
 	pages := (want + overlap + docspace.MaxPage - 1) / docspace.MaxPage
@@ -163,7 +163,7 @@ func bounds(base, want, below int) (low, high int) {
 }
 
 // clearOf returns the next index below, or the same, that is not next to a hidden
-// row. Those are known by their place: where they are at the edge of a stretch,
+// row. Those are known by their place: where they are at the edge of a window,
 // one more row below it would look like one that is hidden in it.
 func clearOf(hidden []int, low int) int {
 	for {
@@ -176,7 +176,7 @@ func clearOf(hidden []int, low int) int {
 	}
 }
 
-// deepest is the lowest index a stretch may reach down to. A mark that forgot
+// deepest is the lowest index a window may reach down to. A mark that forgot
 // rows is trusted for half of what it remembers: rows that became visible late
 // may have taken the place of others in its memory.
 func deepest(mark checkpoint.Mark) int {
@@ -202,7 +202,7 @@ func (e *lostRowsError) Error() string {
 }
 
 // recount asks for the count again and reports whether it moved. Where it did
-// not, and the stretch is the same when read again, rows were exchanged.
+// not, and the window is the same when read again, rows were exchanged.
 func (w *walk) recount(ctx context.Context) (moved bool, err error) {
 	end, err := w.ask(ctx, beyond, 1)
 	if err != nil {
@@ -213,40 +213,40 @@ func (w *walk) recount(ctx context.Context) (moved bool, err error) {
 	return moved, nil
 }
 
-// stretch reads part of the log. It is one moment's: the portal counted the
+// window reads part of the log. It is one moment's: the portal counted the
 // same rows before and after. A single page at least as long as what is asked
 // for is so by itself, if it holds rows to recognise.
-func (w *walk) stretch(ctx context.Context, low, high int, top sheet) (stretch, error) {
+func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, error) {
 	if top.start == 0 && top.total == w.total && high == top.total && low == max(0, top.low()) && top.asked == docspace.MaxPage {
-		return newStretch(low, high, []sheet{top}), nil
+		return newWindow(low, high, []sheet{top}), nil
 	}
 	numbered := w.told.Load()
 	sheets, err := w.sheets(ctx, low, high)
 	if err != nil {
-		return stretch{}, err
+		return window{}, err
 	}
 	total := w.total
 	for _, s := range sheets {
 		if len(s.rows) > 0 && s.anonymous() == numbered {
-			return stretch{}, errUpgraded
+			return window{}, errUpgraded
 		}
 		total = max(total, s.total)
 	}
 	if total == w.total && (len(sheets) > 1 || low == 0 && high < total) {
 		end, err := w.ask(ctx, beyond, 1)
 		if err != nil {
-			return stretch{}, err
+			return window{}, err
 		}
 		total = end.total
 	}
 	if total != w.total {
 		w.total = total
-		return stretch{}, errMoved
+		return window{}, errMoved
 	}
-	return newStretch(low, high, sheets), nil
+	return newWindow(low, high, sheets), nil
 }
 
-// sheets reads the pages of a stretch, the newest first.
+// sheets reads the pages of a window, the newest first.
 func (w *walk) sheets(ctx context.Context, low, high int) ([]sheet, error) {
 	sheets := make([]sheet, (high-low+docspace.MaxPage-1)/docspace.MaxPage)
 	reads, ctx := errgroup.WithContext(ctx)
@@ -292,8 +292,8 @@ func (w *walk) hide(unseen []unseenRow) {
 	}
 }
 
-func newStretch(low, high int, sheets []sheet) stretch {
-	s := stretch{low: low, high: high}
+func newWindow(low, high int, sheets []sheet) window {
+	s := window{low: low, high: high}
 	for _, page := range slices.Backward(sheets) {
 		rows := slices.Clone(page.rows)
 		slices.Reverse(rows)
@@ -307,7 +307,7 @@ func newStretch(low, high int, sheets []sheet) stretch {
 	return s
 }
 
-// A balance is what a stretch shows beyond what a mark remembers.
+// A balance is what a window shows beyond what a mark remembers.
 type balance struct {
 	fresh  alike
 	known  []docspace.Entry
@@ -349,9 +349,9 @@ func (a alike) first(n int) ([]docspace.Entry, []int) {
 // size is how many rows are to be accounted for.
 func (b balance) size() int { return len(b.fresh.rows) + len(b.unseen) - b.cured }
 
-// weigh tells the rows of a stretch that are published from those that are not.
+// weigh tells the rows of a window that are published from those that are not.
 // Of rows that are alike, the oldest are the published ones.
-func weigh(mark checkpoint.Mark, s stretch) balance {
+func weigh(mark checkpoint.Mark, s window) balance {
 	remembered := mark.Unnumbered.Counts()
 	b := balance{left: mark.Unnumbered.Counts()}
 	again := make(map[uint64]int)
@@ -375,7 +375,7 @@ func weigh(mark checkpoint.Mark, s stretch) balance {
 // weighHidden does the same for rows that are not shown. They are known by
 // their place, which rows that become visible late move a little: so they are
 // counted, not compared.
-func (b *balance) weighHidden(mark checkpoint.Mark, s stretch) {
+func (b *balance) weighHidden(mark checkpoint.Mark, s window) {
 	at, _ := slices.BinarySearch(mark.Unnumbered.Hidden, s.low)
 	known := len(mark.Unnumbered.Hidden) - at
 	b.unseen = s.unseen[min(known, len(s.unseen)):]
@@ -425,7 +425,7 @@ func (b *balance) giveUp(want, low int) {
 // gone from the bottom while the newest is still there, otherwise from the top.
 func fewer(mark checkpoint.Mark, top sheet) reading {
 	lost := mark.Accounted - top.total
-	s := newStretch(max(0, top.low()), top.total, []sheet{top})
+	s := newWindow(max(0, top.low()), top.total, []sheet{top})
 	newest := slices.ContainsFunc(s.rows, func(row docspace.Entry) bool {
 		apart := row.Date.Sub(mark.NewestEvent).Abs()
 		return apart == 0 || apart == time.Hour
@@ -495,7 +495,7 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark, top sheet) (r
 
 // hiddenAbove returns how many unseen rows, less the newest ones that are not
 // accounted for, lie above the row with the id.
-func (s stretch) hiddenAbove(id int64, fresh int) int {
+func (s window) hiddenAbove(id int64, fresh int) int {
 	hidden := make(map[int]bool, len(s.unseen))
 	for _, row := range s.unseen[:len(s.unseen)-fresh] {
 		hidden[row.index] = true
