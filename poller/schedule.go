@@ -81,6 +81,8 @@ type turn struct {
 	interval time.Duration // wait after the last poll
 	standing Standing
 	told     bool // that it cannot be polled
+	hint     hint
+	place    int // among the waiting turns; -1 while the folder is polled
 }
 
 // NewSchedule returns a Schedule without folders.
@@ -242,6 +244,7 @@ func (s *Schedule) turn(ctx context.Context, t *turn) error {
 	t.interval = s.pace(t.interval, report, err)
 	s.trouble.add(t.folder, err, s, began, now)
 	t.due = now.Add(jitter(t.interval))
+	s.heed(t, report, err, now)
 	heap.Push(&s.turns, t)
 	s.rouse()
 	return nil
@@ -351,11 +354,19 @@ type turns []*turn
 
 func (h turns) Len() int           { return len(h) }
 func (h turns) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h turns) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *turns) Push(x any)        { *h = append(*h, x.(*turn)) }
+func (h turns) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+func (h *turns) Push(x any) {
+	t := x.(*turn)
+	t.place = len(*h)
+	*h = append(*h, t)
+}
 func (h *turns) Pop() any {
 	old := *h
 	t := old[len(old)-1]
+	t.place = -1
 	*h = old[:len(old)-1]
 	return t
 }
