@@ -17,7 +17,7 @@ import (
 const (
 	hintDelay = 2 * time.Second // from a hint to the poll; most rows are visible by then
 	hintRetry = 2 * time.Second // to the next poll, when rows are still missing
-	hintTries = 5               // polls after the last hint; then the folder's cadence is fast enough
+	hintTries = 6               // polls after the last hint: ten seconds at least; then the folder's cadence is fast enough
 
 	// A poll for a hint may come sooner after the last one than the shortest
 	// interval, so many times in a row and then so often: hints that go on and
