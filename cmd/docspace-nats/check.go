@@ -89,7 +89,8 @@ func (c *checker) all(ctx context.Context) {
 		c.say("folders", skipped, "the portal has to answer and to accept the credentials first")
 	}
 	c.nats(ctx)
-	c.address()
+	c.address("HTTP_ADDR", c.cfg.HTTP.Addr, "/livez, /readyz and /metrics")
+	c.address("HINTS_ADDR", c.cfg.Hints.Addr, "hints")
 }
 
 // reach asks for what anybody may know.
@@ -337,19 +338,18 @@ func (c *checker) directory() {
 	c.say("nats", fine, "embedded server with its files in %s", dir)
 }
 
-// address tries the address that run will listen on.
-func (c *checker) address() {
-	addr := c.cfg.HTTP.Addr
+// address tries an address that run will listen on.
+func (c *checker) address(variable, addr, serves string) {
 	if addr == "" {
 		return
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		c.say("address", broken, "HTTP_ADDR: %v; stop what listens there, or choose another address", err)
+		c.say("address", broken, "%s: %v; stop what listens there, or choose another address", variable, err)
 		return
 	}
 	_ = listener.Close()
-	c.say("address", fine, "%s is free for /livez, /readyz and /metrics", addr)
+	c.say("address", fine, "%s is free for %s", addr, serves)
 }
 
 // print shows the findings and says by its error whether run can start.

@@ -21,6 +21,7 @@ type Config struct {
 	NATS     NATSConfig
 	Poll     PollConfig
 	HTTP     HTTPConfig
+	Hints    HintsConfig
 	Log      LogConfig
 }
 
@@ -65,6 +66,13 @@ type PollConfig struct {
 // HTTPConfig says where the program shows its own state.
 type HTTPConfig struct {
 	Addr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"Address of /livez, /readyz and /metrics; empty turns them off. The container image listens on 0.0.0.0:8080."`
+}
+
+// HintsConfig says where the portal's webhooks are received.
+type HintsConfig struct {
+	Addr       string `envconfig:"HINTS_ADDR" desc:"Address that receives the portal's webhooks, such as 127.0.0.1:8081; a webhook has its folder polled at once. Empty, which is the default: none are received."`
+	Secret     Secret `envconfig:"HINTS_SECRET" desc:"Secret key of the webhook in the portal. Required with HINTS_ADDR."`
+	SecretFile string `envconfig:"HINTS_SECRET_FILE" desc:"File that holds the secret key; read again for every hint, so it can be replaced without a restart."`
 }
 
 // LogConfig says how the program speaks on standard error.

@@ -34,6 +34,14 @@ func (c DocSpaceConfig) password() credential {
 	return credential{"DOCSPACE_PASSWORD", c.Password, c.PasswordFile}
 }
 
+// SecretSource returns the source of the webhook's secret key, nil when none is
+// set.
+func (c HintsConfig) SecretSource() Source { return c.secret().source() }
+
+func (c HintsConfig) secret() credential {
+	return credential{"HINTS_SECRET", c.Secret, c.SecretFile}
+}
+
 func (c credential) set() bool { return c.value != "" || c.file != "" }
 
 // name is the variable the secret comes from.

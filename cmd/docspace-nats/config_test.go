@@ -54,7 +54,7 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 	}
 	want := "{DocSpace:{URL:https://docs.example.com APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
 		"NATS:{URL: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: Stream:DOCSPACE SubjectPrefix:docspace DataDir:./data Replicas:1 MaxAge:0s MaxBytes:0} " +
-		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Log:{Level:info Format:auto}}\n"
+		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
@@ -70,7 +70,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d",
 		"NATS_REPLICAS=3", "NATS_MAX_AGE=2160h", "NATS_MAX_BYTES=5000000000",
 		"POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1h", "POLL_REQUESTS_PER_MINUTE=0", "POLL_MAX_IN_FLIGHT=50",
-		"HTTP_ADDR=", "LOG_LEVEL=debug", "LOG_FORMAT=text")
+		"HTTP_ADDR=", "HINTS_ADDR=127.0.0.1:8081", "HINTS_SECRET_FILE="+writeFile(t, "secret", "hunter2hunter2hunter2\n"), "LOG_LEVEL=debug", "LOG_FORMAT=text")
 	if problems != "<nil>" {
 		t.Fatalf("problems: %s", problems)
 	}
@@ -78,7 +78,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"Username:a@example.com", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:full",
 		"URL:tls://a.example.com,tls://b.example.com:4223", "CredsFile:" + pem, "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
 		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
-		"MinInterval:1s", "MaxInterval:1h0m0s", "RequestsPerMinute:0", "MaxInFlight:50", "Addr:}", "Level:debug Format:text",
+		"MinInterval:1s", "MaxInterval:1h0m0s", "RequestsPerMinute:0", "MaxInFlight:50", "HTTP:{Addr:}", "Hints:{Addr:127.0.0.1:8081 Secret:[hidden] SecretFile:/", "Level:debug Format:text",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
@@ -96,8 +96,9 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=minimal",
 		"NATS_STREAM=a.b", "NATS_SUBJECT_PREFIX=$JS", "NATS_REPLICAS=three", "NATS_MAX_AGE=1ms", "NATS_MAX_BYTES=-1", "NATS_CREDS_FILE=/nowhere/creds",
 		"POLL_MIN_INTERVAL=10ms", "POLL_MAX_INTERVAL=10", "POLL_REQUESTS_PER_MINUTE=-1", "POLL_MAX_IN_FLIGHT=51",
-		"HTTP_ADDR=8080", "LOG_LEVEL=", "LOG_FORMAT=xml")
+		"HTTP_ADDR=8080", "HINTS_ADDR=8081", "HINTS_SECRETS=hunter4", "LOG_LEVEL=", "LOG_FORMAT=xml")
 	want := `DOCSPACE_APIKEY: is not a setting of docspace-nats; did you mean DOCSPACE_API_KEY?
+HINTS_SECRETS: is not a setting of docspace-nats; did you mean HINTS_SECRET?
 DOCSPACE_URL: must be an http or https address, got "ftp://docs.example.com"
 DOCSPACE_TOKEN_FILE: open /nowhere/token: no such file or directory
 DOCSPACE_TOKEN_FILE: must not be set together with DOCSPACE_API_KEY; keep one kind of credentials
@@ -115,6 +116,8 @@ POLL_MAX_INTERVAL: must be a duration with its unit, such as 5s, 2m or 24h, got 
 POLL_REQUESTS_PER_MINUTE: must be 0, which is no limit, to 1000000, got -1
 POLL_MAX_IN_FLIGHT: must be 1 to 50, got 51
 HTTP_ADDR: must be host:port such as 127.0.0.1:8080, or empty to turn it off, got 8080
+HINTS_ADDR: must be host:port such as 127.0.0.1:8081, or empty to turn it off, got 8081
+HINTS_SECRET: must be set to the secret key of the webhook in the portal, or HINTS_SECRET_FILE, to receive hints on HINTS_ADDR
 LOG_LEVEL: must be debug, info, warn or error, got ""
 LOG_FORMAT: must be auto, json or text, got "xml"`
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -212,6 +215,11 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 		{"no HTTP", func(c *Config) { c.HTTP.Addr = "" }, ""},
 		{"HTTP on IPv6", func(c *Config) { c.HTTP.Addr = "[::1]:0" }, ""},
 		{"HTTP port", func(c *Config) { c.HTTP.Addr = "localhost:70000" }, `HTTP_ADDR: must be host:port such as 127.0.0.1:8080, or empty to turn it off, got "localhost:70000"`},
+		{"hints", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", Secret: "hunter2"} }, ""},
+		{"hints without a secret", func(c *Config) { c.Hints.Addr = "127.0.0.1:8081" }, "HINTS_SECRET: must be set to the secret key of the webhook in the portal, or HINTS_SECRET_FILE, to receive hints on HINTS_ADDR"},
+		{"hints with an empty secret", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", SecretFile: empty} }, "HINTS_SECRET_FILE: " + empty + " must not be empty"},
+		{"hints where the state is", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8080", Secret: "hunter2"} }, "HINTS_ADDR: must not be the address of HTTP_ADDR: hints come from outside, and the state is not for there"},
+		{"secret without hints", func(c *Config) { c.Hints.SecretFile = secret }, "HINTS_SECRET_FILE: must be set only together with HINTS_ADDR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -333,12 +341,13 @@ func TestDoubtfulSettingsWarn(t *testing.T) {
 	}
 	cfg.DocSpace = DocSpaceConfig{URL: "http://docs.example.com", APIKey: "asc_hunter2", Password: "hunter2"}
 	cfg.NATS.Replicas, cfg.NATS.MaxBytes, cfg.Poll.RequestsPerMinute = 2, 1<<30, 1501
+	cfg.Hints = HintsConfig{Addr: "0.0.0.0:8081", Secret: "hunter2"}
 	var got []string
 	for _, warning := range cfg.Warnings() {
 		variable, _, _ := strings.Cut(warning, ":")
 		got = append(got, variable)
 	}
-	want := []string{"DOCSPACE_URL", "DOCSPACE_API_KEY", "DOCSPACE_PASSWORD", "NATS_REPLICAS", "NATS_MAX_BYTES", "POLL_REQUESTS_PER_MINUTE"}
+	want := []string{"DOCSPACE_URL", "DOCSPACE_API_KEY", "DOCSPACE_PASSWORD", "NATS_REPLICAS", "NATS_MAX_BYTES", "POLL_REQUESTS_PER_MINUTE", "HINTS_ADDR", "HINTS_SECRET"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

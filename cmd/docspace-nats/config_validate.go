@@ -33,7 +33,7 @@ var (
 
 // problems judges every group.
 func (c Config) problems() problems {
-	return slices.Concat(c.DocSpace.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Log.problems())
+	return slices.Concat(c.DocSpace.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Hints.problems(c.HTTP), c.Log.problems())
 }
 
 // problems judges the portal's address and credentials. It reads the secret
@@ -183,14 +183,39 @@ func (c PollConfig) problems() problems {
 
 func (c HTTPConfig) problems() problems {
 	var found problems
-	if c.Addr == "" {
-		return nil
-	}
-	_, port, err := net.SplitHostPort(c.Addr)
-	if number, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strconv.FormatUint(number, 10) != port {
+	if c.Addr != "" && !isAddress(c.Addr) {
 		found.add("HTTP_ADDR", "must be host:port such as 127.0.0.1:8080, or empty to turn it off, got %s", shownValue(c.Addr))
 	}
 	return found
+}
+
+// problems judges the hints beside the state, which needs an address of its
+// own: it must not be reachable from where hints come from.
+func (c HintsConfig) problems(state HTTPConfig) problems {
+	var found problems
+	switch {
+	case c.Addr == "":
+	case !isAddress(c.Addr):
+		found.add("HINTS_ADDR", "must be host:port such as 127.0.0.1:8081, or empty to turn it off, got %s", shownValue(c.Addr))
+	case c.Addr == state.Addr && !strings.HasSuffix(c.Addr, ":0"):
+		found.add("HINTS_ADDR", "must not be the address of HTTP_ADDR: hints come from outside, and the state is not for there")
+	}
+	switch secret := c.secret(); {
+	case secret.set() && c.Addr == "":
+		found.add(secret.name(), "must be set only together with HINTS_ADDR")
+	case secret.set():
+		secret.judge(&found)
+	case c.Addr != "":
+		found.add("HINTS_SECRET", "must be set to the secret key of the webhook in the portal, or HINTS_SECRET_FILE, to receive hints on HINTS_ADDR")
+	}
+	return found
+}
+
+// isAddress reports whether the text is host:port, with a port in digits.
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	number, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && strconv.FormatUint(number, 10) == port
 }
 
 func (c LogConfig) problems() problems {

@@ -30,7 +30,27 @@ func (c Config) Warnings() []string {
 		"NATS_MAX_BYTES: a full stream drops the marks of idle folders with its oldest events; prefer NATS_MAX_AGE")
 	warn(c.Poll.RequestsPerMinute == 0 || c.Poll.RequestsPerMinute > portalAllows,
 		"POLL_REQUESTS_PER_MINUTE: a portal refuses more than 1500 a minute from one account")
+	warn(c.Hints.Addr != "" && !loopback(c.Hints.Addr),
+		"HINTS_ADDR: is open to the network without encryption; let only a proxy that speaks https reach it")
+	warn(c.Hints.guessable(),
+		c.Hints.secret().name()+": is so short that it can be guessed; use 16 characters or more, here and in the portal")
 	return all
+}
+
+// shortestSecret is what nobody tries out by asking, nor with a delivery of
+// which they know the signature.
+const shortestSecret = 16
+
+func (c HintsConfig) guessable() bool {
+	secret, err := c.secret().read()
+	return c.Addr != "" && err == nil && len(secret) < shortestSecret
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // isAPIKey reports whether the portal takes the text for a key or, by its two
@@ -45,7 +65,5 @@ func plainHTTP(address string) bool {
 	if err != nil || u.Scheme != "http" {
 		return false
 	}
-	host := u.Hostname()
-	ip := net.ParseIP(host)
-	return host != "localhost" && (ip == nil || !ip.IsLoopback())
+	return !loopback(net.JoinHostPort(u.Hostname(), "80"))
 }

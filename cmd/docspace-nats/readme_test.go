@@ -73,7 +73,9 @@ func TestEveryMetricThatIsNamedExists(t *testing.T) {
 	exist := make(map[string]bool)
 	descs := make(chan *prometheus.Desc, 100)
 	poller.NewMetrics().Describe(descs)
-	poller.NewSchedule(nil, poller.ScheduleOptions{}).Describe(descs)
+	schedule := poller.NewSchedule(nil, poller.ScheduleOptions{})
+	schedule.Describe(descs)
+	poller.NewHintQueue(schedule).Describe(descs)
 	close(descs)
 	name := regexp.MustCompile(`docspace_nats_[a-z_]+`)
 	for desc := range descs {

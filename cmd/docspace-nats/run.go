@@ -57,6 +57,16 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 		return err
 	}
 	defer state.close()
+	if once {
+		cfg.Hints.Addr = "" // every folder is polled anyway
+	}
+	hints, err := listenHints(cfg.Hints.Addr)
+	if err != nil {
+		return err
+	}
+	if hints != nil {
+		defer hints.Close()
+	}
 	wait := time.Duration(-1)
 	if once {
 		wait = onceWaits
@@ -75,17 +85,20 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	if once {
 		err = c.catchUp(ctx, log)
 	} else {
-		err = c.watch(ctx)
+		err = c.watch(ctx, c.hintMembers(hints, cfg.Hints.SecretSource(), log)...)
 	}
 	return ended(ctx, err, log)
 }
 
 // watch runs the members of the program. The error of the first that fails
 // stops the others and is the reason of the exit.
-func (c *connector) watch(ctx context.Context) error {
+func (c *connector) watch(ctx context.Context, more ...func(context.Context) error) error {
 	members, ctx := errgroup.WithContext(ctx)
 	members.Go(func() error { return c.discovery.Run(ctx, c.schedule) })
 	members.Go(func() error { return c.schedule.Run(ctx) })
+	for _, member := range more {
+		members.Go(func() error { return member(ctx) })
+	}
 	return members.Wait()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -25,6 +26,7 @@ import (
 //	                        some version and claiming another: sets $PORTAL,
 //	                        $KEY, $TOKEN, $NAME, $PASSWORD, $ROOM and $ROOT
 //	website                 a server that answers HTML: sets $WEBSITE
+//	taken                   an address that is in use: sets $TAKEN
 //	nats                    a NATS server: sets $NATS
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
 //	stored N                $NATS holds so many events
@@ -36,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"portal":  portalScript(t),
 			"website": websiteScript,
+			"taken":   takenScript,
 			"nats":    natsScript(t),
 			"stream":  streamScript(t),
 			"stored":  storedScript(t),
@@ -79,6 +82,13 @@ func websiteScript(ts *testscript.TestScript, _ bool, _ []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("WEBSITE", server.URL)
+}
+
+func takenScript(ts *testscript.TestScript, _ bool, _ []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = listener.Close() })
+	ts.Setenv("TAKEN", listener.Addr().String())
 }
 
 func natsScript(t *testing.T) func(*testscript.TestScript, bool, []string) {

@@ -29,6 +29,7 @@ type connector struct {
 	nc        *nats.Conn
 	ledger    *publisher.JetStream
 	schedule  *poller.Schedule
+	hints     *poller.HintQueue
 	discovery *poller.Discovery
 	metrics   []prometheus.Collector
 }
@@ -79,7 +80,8 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Log:         log,
 	})
 	c.discovery = &poller.Discovery{IDs: cfg.DocSpace.Folders, Known: published(marks), Log: log}
-	c.metrics = []prometheus.Collector{metrics, c.schedule}
+	c.hints = poller.NewHintQueue(c.schedule)
+	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints}
 	return c, nil
 }
 
