@@ -22,7 +22,7 @@ const (
 	// A poll for a hint may come sooner after the last one than the shortest
 	// interval, so many times in a row and then so often: hints that go on and
 	// on cost the portal little more than the cadence of an active folder.
-	quickPolls = 10
+	quickPolls = 30
 	quickEvery = 15 * time.Second
 )
 
@@ -105,14 +105,19 @@ func (s *Schedule) heed(t *turn, r Report, err error, now time.Time) {
 	s.bringForward(t, now.Add(hintRetry))
 }
 
-// bringForward makes a turn due at a time, or as soon after as the shortest
-// interval since the last poll lets it. It never puts a turn off.
+// bringForward makes a turn due at a time, or as soon after as the allowance or
+// the shortest interval since the last poll lets it. It never puts a turn off.
 func (s *Schedule) bringForward(t *turn, at time.Time) {
 	if !at.Before(t.due) {
 		return
 	}
-	if rested := t.standing.Polled.Add(s.opts.MinInterval); at.Before(rested) && !t.hint.quick.Allow() {
-		at = rested
+	if rested := t.standing.Polled.Add(s.opts.MinInterval); at.Before(rested) {
+		quick := t.hint.quick.Reserve()
+		at = maxTime(at, time.Now().Add(quick.Delay()))
+		if !at.Before(rested) || !at.Before(t.due) {
+			quick.Cancel()
+			at = rested
+		}
 	}
 	if at.Before(t.due) {
 		t.due = at

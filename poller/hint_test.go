@@ -142,6 +142,23 @@ func TestHintsWithoutEndDoNotDefeatTheShortestInterval(t *testing.T) {
 	}
 }
 
+func TestABusyFolderIsStillPolledSoonerThanItsInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		r.watched(t, slow, func(s *Schedule) {
+			time.Sleep(time.Minute)
+			for range 200 {
+				r.portal.Upload(nil, r.room, "Plan.docx")
+				s.Hint(r.room)
+				r.within(t, quickEvery+hintDelay)
+				time.Sleep(time.Second)
+			}
+		})
+		r.holds(t)
+	})
+}
+
 func TestAHintDuringAPollIsNotLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
