@@ -29,6 +29,7 @@ const (
 // A hint is what a turn knows of the hints for its folder.
 type hint struct {
 	rows  int           // announced and not found yet
+	later int           // announced during the poll in hand, which may have passed them
 	tries int           // polls left to find them
 	quick *rate.Limiter // nil before the first hint
 }
@@ -51,11 +52,12 @@ func (s *Schedule) announce(folder, rows int) bool {
 	if t.hint.quick == nil {
 		t.hint.quick = rate.NewLimiter(rate.Every(quickEvery), quickPolls)
 	}
-	t.hint.rows += rows
 	t.hint.tries = hintTries
 	if t.place < 0 {
-		return true // the poll in hand may have passed the row; heed sees to it
+		t.hint.later += rows
+		return true // heed sees to them
 	}
+	t.hint.rows += rows
 	s.bringForward(t, time.Now().Add(hintDelay))
 	heap.Fix(&s.turns, t.place)
 	s.rouse()
@@ -90,15 +92,18 @@ func (s *Schedule) heldBack(t *turn) bool {
 }
 
 // heed brings the next poll forward when this one found fewer rows than were
-// announced. The caller holds the lock and puts the turn back.
+// announced. What it found is not what was announced meanwhile. The caller
+// holds the lock and puts the turn back.
 func (s *Schedule) heed(t *turn, r Report, err error, now time.Time) {
-	if t.hint.tries == 0 {
+	h := &t.hint
+	if h.tries == 0 {
 		return
 	}
-	t.hint.tries--
-	t.hint.rows -= r.Events + r.Gaps
-	if t.hint.rows <= 0 || t.hint.tries == 0 || err != nil || s.heldBack(t) {
-		t.hint.rows, t.hint.tries = 0, 0
+	h.tries--
+	h.rows = max(0, h.rows-r.Events-r.Gaps) + h.later
+	h.later = 0
+	if h.rows == 0 || h.tries == 0 || err != nil || s.heldBack(t) {
+		h.rows, h.tries = 0, 0
 		return
 	}
 	t.interval = s.opts.MinInterval // something happened there, whether its row is seen or not

@@ -164,15 +164,20 @@ func TestAHintDuringAPollIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Options{})
 		r.watched(t, slow, func(s *Schedule) {
-			time.Sleep(10 * time.Second)
-			r.portal.AfterPage(func(int, int) {
-				r.portal.AfterPage(nil)
-				r.portal.Upload(nil, r.room, "Plan.docx") // the page in hand does not show it
-				s.Hint(r.room)
-			})
-			time.Sleep(2*time.Minute + 10*time.Second)
-			r.holds(t)
+			for range 20 {
+				time.Sleep(10 * time.Second)
+				r.portal.Upload(nil, r.room, "Seen by the poll, of which no hint told")
+				r.portal.AfterPage(func(int, int) {
+					r.portal.AfterPage(nil)
+					r.portal.Upload(nil, r.room, "Not on the page in hand")
+					s.Hint(r.room)
+				})
+				for before := len(r.stored()); len(r.stored()) == before; time.Sleep(100 * time.Millisecond) {
+				}
+				r.within(t, 3*time.Second)
+			}
 		})
+		r.holds(t)
 	})
 }
 
@@ -225,7 +230,7 @@ func TestAnyOfManyFoldersCanBeHintedAt(t *testing.T) {
 		}
 		rng := rand.New(rand.NewPCG(1, 2))
 		r.watched(t, ScheduleOptions{Workers: 3}, func(s *Schedule) {
-			time.Sleep(time.Hour)
+			time.Sleep(10 * time.Minute)
 			for range 100 {
 				r.room = rooms[rng.IntN(len(rooms))]
 				r.portal.Upload(nil, r.room, "Plan.docx")
