@@ -21,9 +21,10 @@ const (
 )
 
 // A governor paces all requests of a client: so many at the same time, so
-// many a second, none while the portal asked for a pause, and half as many
-// after it complained.
+// many a minute, none while the portal asked for a pause, and half as many
+// after it complained. Whoever can wait lets others go first.
 type governor struct {
+	queue   queue
 	slots   chan struct{}
 	limiter *rate.Limiter
 
@@ -35,26 +36,37 @@ type governor struct {
 }
 
 func newGovernor(perMinute, inFlight int) *governor {
-	budget := perSecond(perMinute)
+	budget, burst := perSecond(perMinute), inFlight
+	if budget != rate.Inf {
+		burst = min(burst, burstOf(perMinute))
+	}
 	return &governor{
-		slots: make(chan struct{}, inFlight),
-		// The bucket holds no more than can be in flight, so that a quiet time
-		// is not followed by a burst the portal would notice.
-		limiter: rate.NewLimiter(budget, inFlight),
+		slots:   make(chan struct{}, inFlight),
+		limiter: rate.NewLimiter(budget, burst),
 		budget:  budget,
 	}
 }
 
+// burstOf is how many requests may follow each other at once after a quiet
+// time: a fifth of a second's worth, which a portal does not notice.
+func burstOf(perMinute int) int { return max(1, perMinute/300) }
+
+// perSecond is the rate at which no minute sees more requests than allowed, the
+// burst it may begin with included.
 func perSecond(perMinute int) rate.Limit {
 	if perMinute <= 0 {
 		return rate.Inf
 	}
-	return rate.Limit(perMinute) / 60
+	return max(rate.Limit(perMinute-burstOf(perMinute)), 0.5) / 60
 }
 
 // acquire waits for the right to send one request. The caller gives its slot
 // back with release.
 func (g *governor) acquire(ctx context.Context) (release func(), err error) {
+	if err := g.queue.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer g.queue.leave()
 	select {
 	case g.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -67,6 +79,7 @@ func (g *governor) acquire(ctx context.Context) (release func(), err error) {
 	return func() { <-g.slots }, nil
 }
 
+// wait returns when the one at the head of the queue may send.
 func (g *governor) wait(ctx context.Context) error {
 	if err := g.limiter.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -136,6 +149,9 @@ func (g *governor) setBudget(perMinute int) {
 	defer g.mu.Unlock()
 	whole := g.limiter.Limit() >= g.budget
 	g.budget = perSecond(perMinute)
+	if g.budget != rate.Inf {
+		g.limiter.SetBurst(min(cap(g.slots), burstOf(perMinute)))
+	}
 	if whole || g.limiter.Limit() > g.budget {
 		g.limiter.SetLimit(g.budget)
 	}
