@@ -34,10 +34,11 @@ type Discovery struct {
 	left []int // those of IDs not found yet
 }
 
-// Find asks the portal once and hands what it finds to the schedule. Folders
+// Find asks the portal once and hands what it finds to the schedule; polls go first. Folders
 // that cannot be read are watched all the same: their poll says why they are
 // blind. It returns a RootFolderError for a configured root folder.
 func (d *Discovery) Find(ctx context.Context, s *Schedule) error {
+	ctx = docspace.Patient(ctx)
 	find := d.findRooms
 	if len(d.IDs) > 0 {
 		find = d.findNamed

@@ -107,7 +107,7 @@ func (w *walk) restless(mark checkpoint.Mark, top sheet) reading {
 
 // history reads what lies above the mark, oldest first.
 func (w *walk) history(ctx context.Context, mark checkpoint.Mark, most int) (reading, error) {
-	r, err := w.take(ctx, most)
+	r, err := w.take(docspace.Patient(ctx), most)
 	if lost := new(lostLinkError); errors.As(err, &lost) && lost.id == mark.Newest() {
 		return reading{rewound: fmt.Sprintf("row %d was published and is gone", lost.id), last: true}, nil
 	}
@@ -132,7 +132,7 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 		r.removed = -unread
 	}
 	if missing := unread - r.size(); missing > 0 && !w.searched(missing) {
-		if err := w.search(ctx, mark, top, missing, &r); err != nil {
+		if err := w.search(docspace.Patient(ctx), mark, top, missing, &r); err != nil {
 			return reading{}, err
 		}
 	}

@@ -55,6 +55,10 @@ type Ledger interface {
 // beside its rows.
 const ownEvents = 4
 
+// longestTurn is how long one poll reads on, so that a folder with history left
+// is heard of, and gives its place to another, even where reading is slow.
+const longestTurn = 30 * time.Second
+
 // Options say how a Poller works. The zero value of each field means its
 // documented default.
 type Options struct {
@@ -109,13 +113,14 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 type Report struct {
 	Folder  int
 	State   checkpoint.State
-	Reason  string // why the folder is in a state that needs attention
-	Events  int    // rows published
-	Late    int    // those of them that became visible late
-	Gaps    int    // rows reported as gaps
-	Unread  int    // rows the portal counts that are still unaccounted for
-	Commits int    // commits stored, marks alone included
-	More    bool   // the poll's turn ended before the folder's newest row
+	Reason  string    // why the folder is in a state that needs attention
+	Events  int       // rows published
+	Late    int       // those of them that became visible late
+	Gaps    int       // rows reported as gaps
+	Unread  int       // rows the portal counts that are still unaccounted for
+	Commits int       // commits stored, marks alone included
+	Newest  time.Time // date of the newest row published; zero when there is none
+	More    bool      // the poll's turn ended before the folder's newest row
 }
 
 // Poll brings one folder up to date: read what is unread, commit it, repeat
@@ -129,7 +134,8 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	}
 	walk := p.newWalk(ctx, mark)
 	defer walk.close()
-	for most := p.opts.Chunk; report.More && report.Commits < p.opts.Turn; {
+	began := time.Now()
+	for most := p.opts.Chunk; report.More && report.Commits < p.opts.Turn && time.Since(began) < longestTurn; {
 		r, err := p.read(ctx, walk, mark, most)
 		if err != nil {
 			return report, err
@@ -284,6 +290,9 @@ func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) 
 	r.Events += len(read.rows)
 	r.Gaps += len(read.unseen)
 	r.Unread = read.unread
+	if n := len(read.rows); n > 0 {
+		r.Newest = read.rows[n-1].Date
+	}
 	for i := range events {
 		if events[i].Data.Late {
 			r.Late++

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -27,13 +26,18 @@ type ScheduleOptions struct {
 }
 
 // A Schedule polls every watched folder again and again: often while rows come
-// in, ever less often while none do.
+// in, ever less often while none do. Where it falls behind, folders polled often
+// go first and no folder waits for ever.
 type Schedule struct {
 	poller *Poller
 	opts   ScheduleOptions
 
 	mu      sync.Mutex
 	turns   turns
+	ready   ready // folders that became due
+	backlog turns // those of them with history to read
+	inHand  int   // polls at this moment
+	reading int   // those of them that read history
 	folders map[int]*turn
 	trouble trouble
 	found   discovery
@@ -79,10 +83,13 @@ type turn struct {
 	folder   int
 	due      time.Time
 	interval time.Duration // wait after the last poll
+	began    time.Time     // of the last poll that was answered; zero before
+	changed  time.Time     // when something last happened in the folder, as far as known
+	history  bool          // old rows are left to read; before the first poll there may be some
 	standing Standing
-	told     bool // that it cannot be polled
 	hint     hint
-	place    int // among the waiting turns; -1 while the folder is polled
+	place    int  // among the waiting turns; -1 while the folder is polled
+	told     bool // that it cannot be polled
 }
 
 // NewSchedule returns a Schedule without folders.
@@ -103,6 +110,7 @@ func (s *Schedule) Watch(folder int) bool {
 	}
 	now := time.Now()
 	t := &turn{folder: folder, due: now, interval: s.opts.MinInterval, standing: Standing{Folder: folder, Since: now}}
+	t.changed, t.history = now, true
 	s.folders[folder] = t
 	heap.Push(&s.turns, t)
 	s.rouse()
@@ -207,7 +215,8 @@ func (s *Schedule) next(ctx context.Context) (*turn, error) {
 	}
 }
 
-// due takes the folder that is due, or tells how long nothing will be.
+// due takes the folder to poll now, or tells how long there will be none. While
+// all folders are in trouble, one poll at a time tries for all.
 func (s *Schedule) due() (*turn, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,15 +224,18 @@ func (s *Schedule) due() (*turn, time.Duration) {
 	if wait := s.trouble.until.Sub(now); wait > 0 {
 		return nil, wait
 	}
+	if s.trouble.holds() && s.inHand > 0 {
+		return nil, s.opts.MaxInterval
+	}
+	s.ripen(now)
+	if t := s.pick(); t != nil {
+		s.rouse() // another worker may find the next one due
+		return t, 0
+	}
 	if len(s.turns) == 0 {
 		return nil, s.opts.MaxInterval
 	}
-	if wait := s.turns[0].due.Sub(now); wait > 0 {
-		return nil, wait
-	}
-	t := heap.Pop(&s.turns).(*turn)
-	s.rouse() // another worker may find the next one due
-	return t, 0
+	return nil, s.turns[0].due.Sub(now)
 }
 
 // turn polls a folder and puts it back. Its error is one that ends all polling.
@@ -241,37 +253,17 @@ func (s *Schedule) turn(ctx context.Context, t *turn) error {
 	s.tell(t, began, report, err)
 	now := time.Now()
 	t.standing.polled(began, now, report, err)
-	t.interval = s.pace(t.interval, report, err)
+	t.interval = s.pace(t, began, report, err)
+	if err == nil && s.trouble.holds() {
+		s.scatter(now)
+	}
 	s.trouble.add(t.folder, err, s, began, now)
-	t.due = now.Add(jitter(t.interval))
+	s.rest(t, report, err)
+	t.due = now.Add(t.interval)
 	s.heed(t, report, err, now)
 	heap.Push(&s.turns, t)
 	s.rouse()
 	return nil
-}
-
-// pace returns the wait until the folder's next poll: none while history is
-// left to read, the shortest after something happened, doubling while nothing
-// does or while polls fail.
-func (s *Schedule) pace(last time.Duration, r Report, err error) time.Duration {
-	switch {
-	case errors.Is(err, checkpoint.ErrConflict):
-		return s.opts.MinInterval
-	case err != nil:
-		return s.slower(last)
-	case r.State == checkpoint.Blind || r.State == checkpoint.Gone || r.State == checkpoint.Rewound:
-		return s.opts.MaxInterval
-	case r.More:
-		return 0
-	case r.Events > 0:
-		return s.opts.MinInterval
-	default:
-		return s.slower(last)
-	}
-}
-
-func (s *Schedule) slower(wait time.Duration) time.Duration {
-	return min(max(2*wait, s.opts.MinInterval), s.opts.MaxInterval)
 }
 
 // tell logs what an operator acts on: trouble that begins or ends, and a
@@ -339,14 +331,6 @@ func (s *Schedule) rouse() {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-// jitter spreads polls that began together, by a tenth of the wait.
-func jitter(d time.Duration) time.Duration {
-	if d <= 0 {
-		return 0
-	}
-	return d - d/20 + rand.N(d/10+1)
 }
 
 // turns is a heap of the folders waiting, the first due on top.

@@ -64,12 +64,16 @@ func TestIdleFoldersArePolledEverLessOftenAndActiveOnesAtOnce(t *testing.T) {
 			if idle < 25 || idle > 40 {
 				t.Errorf("%d polls in an idle hour, want about one in two minutes", idle)
 			}
-			for range 60 {
-				r.act(1)
-				time.Sleep(5 * time.Second)
+			busy := func(d time.Duration) {
+				for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(4 * time.Second) {
+					r.act(1)
+				}
 			}
-			active := r.portal.RequestsTo(docspacetest.RouteHistory) - idle
-			if active < 40 || active > 70 {
+			busy(2 * time.Minute) // until it is noticed
+			before := r.portal.RequestsTo(docspacetest.RouteHistory)
+			busy(5 * time.Minute)
+			active := r.portal.RequestsTo(docspacetest.RouteHistory) - before
+			if active < 50 || active > 62 {
 				t.Errorf("%d polls in five busy minutes, want about one in five seconds", active)
 			}
 		})
@@ -197,5 +201,59 @@ func TestNobodyIsReadyBeforeTheFoldersAreKnown(t *testing.T) {
 				t.Errorf("Ready = %v", err)
 			}
 		})
+	})
+}
+
+func TestRowsWithWrongDatesDoNotSlowTheirFolder(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"past": -10 * time.Hour, "ahead": 10 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Options{})
+				r.watched(t, ScheduleOptions{}, func(*Schedule) {
+					time.Sleep(time.Hour)
+					act := func(d time.Duration) {
+						for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(4 * time.Second) {
+							r.portal.Record(docspacetest.Action{Code: 5070, Folder: r.room, Entry: r.room, At: time.Now().Add(off)})
+						}
+					}
+					act(5 * time.Minute)
+					before := r.portal.RequestsTo(docspacetest.RouteHistory)
+					act(5 * time.Minute)
+					if polls := r.portal.RequestsTo(docspacetest.RouteHistory) - before; polls < 40 || polls > 62 {
+						t.Errorf("%d polls in five busy minutes", polls)
+					}
+				})
+			})
+		})
+	}
+}
+
+func TestWhoeverTriesItOutIsNotKeptWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		r.portal.Fill(r.room, 500, 1) // the last of it long ago
+		time.Sleep(24 * time.Hour)
+		r.watched(t, ScheduleOptions{}, func(*Schedule) {
+			time.Sleep(20 * time.Second)
+			r.act(1)
+			time.Sleep(25 * time.Second)
+			r.holds(t)
+		})
+	})
+}
+
+func TestAFolderThatIsSlowToReadGivesItsPlaceToAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		r.portal.Fill(r.room, 20_000, 1)
+		r.portal.Fail(docspacetest.Fault{Times: -1, Do: docspacetest.Stall(5 * time.Second)})
+		began := time.Now()
+		report, err := r.poller.Poll(t.Context(), r.room)
+		if took := time.Since(began); err != nil || !report.More || took < longestTurn || took > 2*longestTurn {
+			t.Errorf("a poll of %d rows took %s: %v", report.Events, took, err)
+		}
 	})
 }

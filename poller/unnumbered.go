@@ -53,6 +53,9 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 	if w.total < mark.Accounted {
 		return fewer(mark, top), nil
 	}
+	if w.above(mark) > docspace.MaxPage {
+		ctx = docspace.Patient(ctx)
+	}
 	s, b, err := w.settle(ctx, mark, top, most, 0)
 	if lost := new(lostRowsError); errors.As(err, &lost) {
 		return reading{rewound: lost.Error(), last: true}, nil
@@ -134,7 +137,7 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 				return window{}, balance{}, &lostRowsError{b.size() - want}
 			}
 			want, again = min(most, w.above(mark)), !moved
-		case low > deepest(mark):
+		case low > lowest(mark):
 			below += deeper
 			want = min(want, docspace.MaxPage-overlap)
 		default:
@@ -176,10 +179,10 @@ func clearOf(hidden []int, low int) int {
 	}
 }
 
-// deepest is the lowest index a window may reach down to. A mark that forgot
+// lowest is the lowest index a window may reach down to. A mark that forgot
 // rows is trusted for half of what it remembers: rows that became visible late
 // may have taken the place of others in its memory.
-func deepest(mark checkpoint.Mark) int {
+func lowest(mark checkpoint.Mark) int {
 	remembered := len(mark.Unnumbered.Hidden)
 	for _, k := range mark.Unnumbered.Keys {
 		remembered += k.Count
@@ -472,7 +475,7 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark, top sheet) (r
 	if w.total < mark.Accounted {
 		return fewer(mark, top), nil
 	}
-	s, b, err := w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, mark.Accounted-deepest(mark))
+	s, b, err := w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, mark.Accounted-lowest(mark))
 	if lost := new(lostRowsError); errors.As(err, &lost) {
 		return reading{rewound: lost.Error(), last: true}, nil
 	}

@@ -113,7 +113,7 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	if time.Since(w.given.at) < searchAgain {
 		w.passed = w.given.missing
 	}
-	w.ctx, w.stop = context.WithCancel(ctx)
+	w.ctx, w.stop = context.WithCancel(docspace.Patient(ctx))
 	return w
 }
 
