@@ -58,6 +58,10 @@ func (s *Schedule) announce(folder, rows int) bool {
 		return true // heed sees to them
 	}
 	t.hint.rows += rows
+	if !t.due.After(time.Now()) {
+		return true // it is due already, and no longer among those that wait
+	}
+	t.interval = s.opts.MinInterval // among the folders that are due it goes first
 	s.bringForward(t, time.Now().Add(hintDelay))
 	heap.Fix(&s.turns, t.place)
 	s.rouse()
@@ -106,7 +110,7 @@ func (s *Schedule) heed(t *turn, r Report, err error, now time.Time) {
 		h.rows, h.tries = 0, 0
 		return
 	}
-	t.interval = s.opts.MinInterval // something happened there, whether its row is seen or not
+	t.interval, t.changed = s.opts.MinInterval, now // something happened there, whether its row is seen or not
 	s.bringForward(t, now.Add(hintRetry))
 }
 

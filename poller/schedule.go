@@ -254,10 +254,11 @@ func (s *Schedule) turn(ctx context.Context, t *turn) error {
 	now := time.Now()
 	t.standing.polled(began, now, report, err)
 	t.interval = s.pace(t, began, report, err)
-	if err == nil && s.trouble.holds() {
-		s.scatter(now)
-	}
+	trouble := s.trouble
 	s.trouble.add(t.folder, err, s, began, now)
+	if trouble.holds() && !s.trouble.holds() {
+		s.scatter(now, now.Sub(trouble.since))
+	}
 	s.rest(t, report, err)
 	t.due = now.Add(t.interval)
 	s.heed(t, report, err, now)

@@ -66,8 +66,7 @@ func (s *Schedule) rest(t *turn, r Report, err error) {
 // scatter spreads the folders that became due while none could be polled over
 // as long a time, or over the wait each is used to, so that the portal does not
 // meet them all when it comes back. The caller holds the lock.
-func (s *Schedule) scatter(now time.Time) {
-	lasted := now.Sub(s.trouble.since)
+func (s *Schedule) scatter(now time.Time, lasted time.Duration) {
 	s.ripen(now)
 	for s.ready.Len() > 0 {
 		t := heap.Pop(&s.ready).(*turn)
