@@ -134,8 +134,8 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	}
 	walk := p.newWalk(ctx, mark)
 	defer walk.close()
-	began := time.Now()
-	for most := p.opts.Chunk; report.More && report.Commits < p.opts.Turn && time.Since(began) < longestTurn; {
+	began, idle := time.Now(), 0
+	for most := p.opts.Chunk; report.More && report.Commits < p.opts.Turn && idle < patience && time.Since(began) < longestTurn; {
 		r, err := p.read(ctx, walk, mark, most)
 		if err != nil {
 			return report, err
@@ -153,6 +153,8 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 			}
 			mark = stored
 			report.Commits++
+		} else {
+			idle++
 		}
 		report.add(r, next, events)
 		p.opts.Metrics.published(r, events)
