@@ -28,6 +28,16 @@ var sample = Mark{
 	Writer:      "host-1/4711",
 }
 
+var unnumbered = Mark{
+	Folder:    1204,
+	Accounted: 9,
+	Unnumbered: Unnumbered{
+		Keys:   []KeyCount{{1<<KeyBits - 1, 300}, {0, 1}},
+		Hidden: []int{0, 7},
+		Hashed: 9,
+	},
+}
+
 var sameMark = cmp.Options{cmpopts.IgnoreUnexported(Mark{}), cmpopts.EquateEmpty()}
 
 func TestTheEncodingIsStableAndReadable(t *testing.T) {
@@ -61,6 +71,51 @@ func TestAnyMarkSurvivesEncoding(t *testing.T) {
 	})
 }
 
+func TestAMarkOfRowsWithoutIDsSurvivesEncoding(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := Mark{Folder: 1, Unnumbered: Unnumbered{Hashed: rapid.IntRange(0, 1<<31-1).Draw(t, "hashed")}}
+		rows := rapid.SliceOf(rapid.Uint64Range(0, 40)).Draw(t, "rows")
+		m.Unnumbered = m.Unnumbered.Remember(rows...)
+		m.Unnumbered.Hidden = rapid.SliceOfDistinct(rapid.IntRange(0, 1<<31-1), rapid.ID[int]).Draw(t, "hidden")
+		slices.Sort(m.Unnumbered.Hidden)
+		b, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(b)
+		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
+			t.Fatalf("%v\n%s", err, diff)
+		}
+		for _, row := range rows {
+			if n := back.Unnumbered.Counts()[row]; n != count(rows, row) {
+				t.Fatalf("key %d is remembered %d times of %d", row, n, count(rows, row))
+			}
+		}
+	})
+}
+
+func count(rows []uint64, row uint64) (n int) {
+	for _, r := range rows {
+		if r == row {
+			n++
+		}
+	}
+	return n
+}
+
+func TestTheKeysCommittedLastAreKept(t *testing.T) {
+	t.Parallel()
+	var u Unnumbered
+	u = u.Remember(7)
+	for key := range uint64(MaxRecent + 10) {
+		u = u.Remember(1000+key, 7)
+	}
+	if counts := u.Counts(); len(u.Keys) != MaxRecent || counts[7] != MaxRecent+11 || counts[1000] != 0 || counts[1000+MaxRecent] != 1 {
+		t.Fatalf("%d keys, 7 is remembered %d times", len(u.Keys), counts[7])
+	}
+}
+
 func TestAMarkOfANewerMajorVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := Decode([]byte(`{"version":"2.0","folder":1,"accounted":0}`))
@@ -88,6 +143,8 @@ func TestDamagedMarksAreRefusedNotGuessed(t *testing.T) {
 		``, `null`, `{}`, `[]`, `{"version":"one","folder":1}`,
 		`{"version":"1.0","folder":0}`, `{"version":"1.0","folder":1,"accounted":-1}`,
 		`{"version":"1.0","folder":1,"recent":"%%%"}`, `{"version":"1.0","folder":1,"recent":"AAAA"}`, `{"version":"1.0","folder":1,"recent":"_w"}`,
+		`{"version":"1.0","folder":1,"keys":"%%%"}`, `{"version":"1.0","folder":1,"keys":"AAAA"}`, `{"version":"1.0","folder":1,"keys":"AAAAAAAAAA"}`,
+		`{"version":"1.0","folder":1,"keys":"AAAAAAAAAQAAAAAAAAE"}`, `{"version":"1.0","folder":1,"hidden":"AAAA"}`, `{"version":"1.0","folder":1,"hashed":-1}`,
 	} {
 		if m, err := Decode([]byte(text)); err == nil {
 			t.Errorf("Decode(%s) = %+v, want an error", text, m)
@@ -125,6 +182,8 @@ func FuzzDecode(f *testing.F) {
 	b, _ := sample.Encode()
 	f.Add(b)
 	f.Add([]byte(`{"version":"1.9","folder":7,"accounted":3,"recent":"AQEB","later":[1,{"a":null}]}`))
+	b, _ = unnumbered.Encode()
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Decode(b)
 		if err != nil {
