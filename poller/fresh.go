@@ -80,7 +80,7 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 		case w.same && top.total == mark.Accounted:
 			return w.restless(mark, top), nil
 		case len(mark.Unnumbered.Keys) > 0 && w.told.Load():
-			return w.renumber(ctx, mark, top)
+			return w.renumber(ctx, mark)
 		case len(mark.Unnumbered.Keys) > 0 || w.withoutIDs():
 			w.keyed = true
 		case reaches(top, mark):

@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller/docspace"
@@ -41,17 +38,10 @@ const (
 // errUpgraded says that the portal began to tell ids.
 var errUpgraded = errors.New("the portal began to tell row ids; the next poll goes on with them")
 
-// A window is part of a log: the rows low … high-1, counted from the bottom.
-type window struct {
-	low, high int
-	rows      []docspace.Entry // oldest first, as far as the portal tells
-	unseen    []unseenRow      // ascending
-}
-
 // unnumbered finds what is to be published next where rows have no ids.
 func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, most int) (reading, error) {
 	if w.total < mark.Accounted {
-		return fewer(mark, top), nil
+		return w.fewer(ctx, mark)
 	}
 	if w.above(mark) > docspace.MaxPage {
 		ctx = docspace.Patient(ctx)
@@ -104,45 +94,37 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		if err != nil {
 			return window{}, balance{}, err
 		}
-		b := weigh(mark, s)
-		if b.size() > want {
-			b.forgive()
-		}
-		atTop := high == w.total
+		b := weigh(mark, s, want)
+		excess := b.size() - want
 		switch {
-		case b.size() == want && b.cured == 0:
+		case excess == 0 && b.cured == 0:
 			return s, b, nil
-		case b.size() == want && atTop:
-			// A row that came in after the count looks like a hidden one shown.
-			moved, err := w.recount(ctx)
-			if err != nil || !moved {
-				return s, b, err
-			}
-			want = min(most, w.above(mark))
-		case b.size() > want && w.passed > 0:
-			w.passed = 0 // what was searched for in vain is there
-			want = min(most, w.above(mark))
-		case b.size() >= want && !atTop && grown < maxGrown:
-			grown++
-			want = min(want+deeper, w.above(mark))
-		case b.size() >= want && !atTop:
-			b.doubtful = true
-			return s, b, nil
-		case b.size() > want:
-			moved, err := w.recount(ctx)
-			if err != nil {
-				return window{}, balance{}, err
-			}
-			if !moved && again {
-				return window{}, balance{}, &lostRowsError{b.size() - want}
-			}
-			want, again = min(most, w.above(mark)), !moved
-		case low > lowest(mark):
+		case excess < 0 && low > lowest(mark):
 			below += deeper
 			want = min(want, docspace.MaxPage-overlap)
-		default:
+		case excess < 0:
 			b.giveUp(want, low)
 			return s, b, nil
+		case excess > 0 && w.passed > 0:
+			w.passed = 0 // what was searched for in vain is there
+			want = min(most, w.above(mark))
+		case high < w.total && grown < maxGrown:
+			grown++ // rows of the mark may have been pushed up
+			want = min(want+deeper, w.above(mark))
+		case high < w.total:
+			b.doubtful = true
+			return s, b, nil
+		default:
+			moved, err := w.recount(ctx)
+			switch {
+			case err != nil:
+				return window{}, balance{}, err
+			case !moved && excess == 0:
+				return s, b, nil // a hidden row is shown now
+			case !moved && again:
+				return window{}, balance{}, &lostRowsError{excess}
+			}
+			want, again = min(most, w.above(mark)), !moved
 		}
 	}
 	return window{}, balance{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
@@ -157,13 +139,6 @@ func (w *walk) above(mark checkpoint.Mark) int {
 // maxGrown is how often a window grows upwards to find rows of the mark that
 // late ones pushed there.
 const maxGrown = 5
-
-// bounds returns the window from some rows below base to want rows above it:
-// whole pages, as far as the log goes down.
-func bounds(base, want, below int) (low, high int) {
-	pages := (want + overlap + docspace.MaxPage - 1) / docspace.MaxPage
-	return max(0, base+want-pages*docspace.MaxPage-below), base + want
-}
 
 // clearOf returns the next index below, or the same, that is not next to a hidden
 // row. Those are known by their place: where they are at the edge of a window,
@@ -204,8 +179,9 @@ func (e *lostRowsError) Error() string {
 	return fmt.Sprintf("%d rows that were published are gone, and others are in their place", e.rows)
 }
 
-// recount asks for the count again and reports whether it moved. Where it did
-// not, and the window is the same when read again, rows were exchanged.
+// recount asks for the count again and reports whether it moved, which a row
+// that came in between a count and its page makes it do. Where it did not, and
+// the window is the same when read again, rows were exchanged.
 func (w *walk) recount(ctx context.Context) (moved bool, err error) {
 	end, err := w.ask(ctx, beyond, 1)
 	if err != nil {
@@ -216,225 +192,24 @@ func (w *walk) recount(ctx context.Context) (moved bool, err error) {
 	return moved, nil
 }
 
-// window reads part of the log. It is one moment's: the portal counted the
-// same rows before and after. A single page at least as long as what is asked
-// for is so by itself, if it holds rows to recognise.
-func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, error) {
-	if top.start == 0 && top.total == w.total && high == top.total && low == max(0, top.low()) && top.asked == docspace.MaxPage {
-		return newWindow(low, high, []sheet{top}), nil
-	}
-	numbered := w.told.Load()
-	sheets, err := w.sheets(ctx, low, high)
-	if err != nil {
-		return window{}, err
-	}
-	total := w.total
-	for _, s := range sheets {
-		if len(s.rows) > 0 && s.anonymous() == numbered {
-			return window{}, errUpgraded
-		}
-		total = max(total, s.total)
-	}
-	if total == w.total && (len(sheets) > 1 || low == 0 && high < total) {
-		end, err := w.ask(ctx, beyond, 1)
-		if err != nil {
-			return window{}, err
-		}
-		total = end.total
-	}
-	if total != w.total {
-		w.total = total
-		return window{}, errMoved
-	}
-	return newWindow(low, high, sheets), nil
-}
-
-// sheets reads the pages of a window, the newest first.
-func (w *walk) sheets(ctx context.Context, low, high int) ([]sheet, error) {
-	sheets := make([]sheet, (high-low+docspace.MaxPage-1)/docspace.MaxPage)
-	reads, ctx := errgroup.WithContext(ctx)
-	reads.SetLimit(w.depth)
-	for i := range sheets {
-		end, total := high-i*docspace.MaxPage, w.total
-		reads.Go(func() (err error) {
-			sheets[i], err = w.part(ctx, total, max(low, end-docspace.MaxPage), end)
-			return err
-		})
-	}
-	if err := reads.Wait(); err != nil {
-		return nil, err
-	}
-	for _, s := range sheets {
-		w.hide(s.unseen)
-	}
-	return sheets, nil
-}
-
-// part reads the rows from one index to another, around those likely not to be
-// shown.
-func (w *walk) part(ctx context.Context, total, low, high int) (sheet, error) {
-	var hints []int
-	for _, index := range w.hidden {
-		if low <= index && index < high {
-			hints = append(hints, total-1-index)
-		}
-	}
-	if len(hints) == 0 {
-		return w.fetch(ctx, total-high, high-low)
-	}
-	slices.Sort(hints)
-	return w.cutOut(ctx, total-high, high-low, nil, hints...)
-}
-
-// hide remembers where rows are not shown.
-func (w *walk) hide(unseen []unseenRow) {
-	for _, row := range unseen {
-		if !slices.Contains(w.hidden, row.index) {
-			w.hidden = append(w.hidden, row.index)
-		}
-	}
-}
-
-func newWindow(low, high int, sheets []sheet) window {
-	s := window{low: low, high: high}
-	for _, page := range slices.Backward(sheets) {
-		rows := slices.Clone(page.rows)
-		slices.Reverse(rows)
-		if page.anonymous() {
-			slices.SortStableFunc(rows, func(a, b docspace.Entry) int { return a.Date.Compare(b.Date) })
-		}
-		s.rows = append(s.rows, rows...)
-		s.unseen = append(s.unseen, page.unseen...)
-	}
-	slices.SortFunc(s.unseen, func(a, b unseenRow) int { return cmp.Compare(a.index, b.index) })
-	return s
-}
-
-// A balance is what a window shows beyond what a mark remembers.
-type balance struct {
-	fresh  alike
-	known  []docspace.Entry
-	unseen []unseenRow // not accounted for
-	cured  int         // rows among fresh that were accounted for as hidden
-	hidden []int       // what the mark remembers of hidden rows after this
-	left   map[uint64]int
-	lowest int // fresh rows among the lowest page's worth
-
-	short    int  // rows that were not found
-	doubtful bool // what seems fresh may have been forgotten
-}
-
-// alike is rows, each with the number of rows like it that came before.
-type alike struct {
-	rows     []docspace.Entry
-	ordinals []int
-}
-
-func (a *alike) add(row docspace.Entry, ordinal int) {
-	a.rows, a.ordinals = append(a.rows, row), append(a.ordinals, ordinal)
-}
-
-// first returns at most n of the rows, by date.
-func (a alike) first(n int) ([]docspace.Entry, []int) {
-	n = min(n, len(a.rows))
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return a.rows[i].Date.Compare(a.rows[j].Date) })
-	var sorted alike
-	for _, i := range order {
-		sorted.add(a.rows[i], a.ordinals[i])
-	}
-	return sorted.rows, sorted.ordinals
-}
-
-// size is how many rows are to be accounted for.
-func (b balance) size() int { return len(b.fresh.rows) + len(b.unseen) - b.cured }
-
-// weigh tells the rows of a window that are published from those that are not.
-// Of rows that are alike, the oldest are the published ones.
-func weigh(mark checkpoint.Mark, s window) balance {
-	remembered := mark.Unnumbered.Counts()
-	b := balance{left: mark.Unnumbered.Counts()}
-	again := make(map[uint64]int)
-	for i, row := range s.rows {
-		k := key(row)
-		if b.left[k] > 0 {
-			b.left[k]--
-			b.known = append(b.known, row)
-			continue
-		}
-		b.fresh.add(row, remembered[k]+again[k])
-		again[k]++
-		if i < docspace.MaxPage {
-			b.lowest++
-		}
-	}
-	b.weighHidden(mark, s)
-	return b
-}
-
-// weighHidden does the same for rows that are not shown. They are known by
-// their place, which rows that become visible late move a little: so they are
-// counted, not compared.
-func (b *balance) weighHidden(mark checkpoint.Mark, s window) {
-	at, _ := slices.BinarySearch(mark.Unnumbered.Hidden, s.low)
-	known := len(mark.Unnumbered.Hidden) - at
-	b.unseen = s.unseen[min(known, len(s.unseen)):]
-	b.cured = max(0, known-len(s.unseen))
-	b.hidden = slices.Clone(mark.Unnumbered.Hidden[:at])
-	for _, row := range s.unseen {
-		b.hidden = append(b.hidden, row.index)
-	}
-	b.hidden = b.hidden[max(0, len(b.hidden)-maxHidden):]
-}
-
-// forgive takes rows for published ones that differ by an hour: once a year
-// the portal reports some so, depending on its time zone.
-func (b *balance) forgive() {
-	var fresh alike
-	for i, row := range b.fresh.rows {
-		if b.shifted(row) {
-			b.known = append(b.known, row)
-			continue
-		}
-		fresh.add(row, b.fresh.ordinals[i])
-	}
-	b.fresh = fresh
-}
-
-func (b *balance) shifted(row docspace.Entry) bool {
-	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
-		other := row
-		other.Date = row.Date.Add(shift)
-		if k := key(other); b.left[k] > 0 {
-			b.left[k]--
-			return true
-		}
-	}
-	return false
-}
-
-// giveUp notes how many rows were not found. Unless the lowest page was known
-// throughout, the mark may have forgotten rows of it, and what seems fresh may
-// be published.
-func (b *balance) giveUp(want, low int) {
-	b.short = want - b.size()
-	b.doubtful = low > 0 && b.lowest > 0
-}
-
 // fewer is what it means when the portal counts less rows than it did: they are
 // gone from the bottom while the newest is still there, otherwise from the top.
-func fewer(mark checkpoint.Mark, top sheet) reading {
+func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error) {
+	top, err := w.top(ctx, mark)
+	if err != nil {
+		return reading{}, err
+	}
 	lost := mark.Accounted - top.total
+	if lost <= 0 {
+		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: -lost}, nil
+	}
 	s := newWindow(max(0, top.low()), top.total, []sheet{top})
 	newest := slices.ContainsFunc(s.rows, func(row docspace.Entry) bool {
 		apart := row.Date.Sub(mark.NewestEvent).Abs()
 		return apart == 0 || apart == time.Hour
 	})
-	if !newest || len(weigh(mark, s).fresh.rows) > 0 {
-		return reading{rewound: fmt.Sprintf("%d rows that were published are gone", lost), last: true}
+	if !newest || len(weigh(mark, s, 0).fresh.rows) > 0 {
+		return reading{rewound: fmt.Sprintf("%d rows that were published are gone", lost), last: true}, nil
 	}
 	var hidden []int
 	for _, index := range mark.Unnumbered.Hidden {
@@ -442,7 +217,7 @@ func fewer(mark checkpoint.Mark, top sheet) reading {
 			hidden = append(hidden, index-lost)
 		}
 	}
-	return reading{removed: lost, keyed: true, hidden: hidden, last: true}
+	return reading{removed: lost, keyed: true, hidden: hidden, last: true}, nil
 }
 
 // key is the weak key of a row, short enough to be remembered.
@@ -457,63 +232,4 @@ func keys(rows []docspace.Entry) []uint64 {
 		all[i] = key(row)
 	}
 	return all
-}
-
-// A numbering is what the mark knows of rows published without ids, once it
-// knows their ids.
-type numbering struct {
-	ids       []int64 // ascending
-	forgotten int64   // highest id below them
-	newest    docspace.Entry
-	crown     int // rows accounted for and not shown above the newest
-}
-
-// renumber finds the ids of the rows the mark remembers, once the portal tells
-// them, and publishes nothing. Rows alike in all that never changes are told
-// apart now; of those the oldest count as published, which nobody can tell.
-func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark, top sheet) (reading, error) {
-	if w.total < mark.Accounted {
-		return fewer(mark, top), nil
-	}
-	s, b, err := w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, mark.Accounted-lowest(mark))
-	if lost := new(lostRowsError); errors.As(err, &lost) {
-		return reading{rewound: lost.Error(), last: true}, nil
-	}
-	if err != nil {
-		return reading{}, err
-	}
-	if b.doubtful || len(b.known) == 0 {
-		return w.doubtful(mark), nil
-	}
-	n := &numbering{newest: b.known[len(b.known)-1]}
-	for _, row := range b.known {
-		n.ids = append(n.ids, row.ID)
-	}
-	if s.low > 0 {
-		n.forgotten = s.rows[0].ID - 1
-	}
-	n.crown = s.hiddenAbove(n.newest.ID, len(b.unseen))
-	return reading{numbers: n, keyed: true, unread: w.total - mark.Accounted}, nil
-}
-
-// hiddenAbove returns how many unseen rows, less the newest ones that are not
-// accounted for, lie above the row with the id.
-func (s window) hiddenAbove(id int64, fresh int) int {
-	hidden := make(map[int]bool, len(s.unseen))
-	for _, row := range s.unseen[:len(s.unseen)-fresh] {
-		hidden[row.index] = true
-	}
-	crown, at := 0, s.high-1
-	for i := len(s.rows) - 1; i >= 0; at-- {
-		switch {
-		case hidden[at]:
-			crown++
-		case slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.index == at }):
-		case s.rows[i].ID == id:
-			return crown
-		default:
-			i--
-		}
-	}
-	return crown
 }

@@ -1,0 +1,119 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"docspace-nats/poller/docspace"
+)
+
+// A window is part of a log: the rows low … high-1, counted from the bottom.
+type window struct {
+	low, high int
+	rows      []docspace.Entry // oldest first, as far as the portal tells
+	unseen    []unseenRow      // ascending
+}
+
+// bounds returns the window from some rows below base to want rows above it:
+// whole pages, as far as the log goes down.
+func bounds(base, want, below int) (low, high int) {
+	pages := (want + overlap + docspace.MaxPage - 1) / docspace.MaxPage
+	return max(0, base+want-pages*docspace.MaxPage-below), base + want
+}
+
+// window reads part of the log. It is one moment's: the portal counted the
+// same rows before and after. A single page at least as long as what is asked
+// for is so by itself, if it holds rows to recognise.
+func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, error) {
+	if top.start == 0 && top.total == w.total && high == top.total && low == max(0, top.low()) && top.asked == docspace.MaxPage {
+		return newWindow(low, high, []sheet{top}), nil
+	}
+	numbered := w.told.Load()
+	sheets, err := w.sheets(ctx, low, high)
+	if err != nil {
+		return window{}, err
+	}
+	total := w.total
+	for _, s := range sheets {
+		if len(s.rows) > 0 && s.anonymous() == numbered {
+			return window{}, errUpgraded
+		}
+		total = max(total, s.total)
+	}
+	if total == w.total && (len(sheets) > 1 || low == 0 && high < total) {
+		end, err := w.ask(ctx, beyond, 1)
+		if err != nil {
+			return window{}, err
+		}
+		total = end.total
+	}
+	if total != w.total {
+		w.total = total
+		return window{}, errMoved
+	}
+	return newWindow(low, high, sheets), nil
+}
+
+// sheets reads the pages of a window, the newest first.
+func (w *walk) sheets(ctx context.Context, low, high int) ([]sheet, error) {
+	sheets := make([]sheet, (high-low+docspace.MaxPage-1)/docspace.MaxPage)
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(w.depth)
+	for i := range sheets {
+		end, total := high-i*docspace.MaxPage, w.total
+		reads.Go(func() (err error) {
+			sheets[i], err = w.part(ctx, total, max(low, end-docspace.MaxPage), end)
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return nil, err
+	}
+	for _, s := range sheets {
+		w.hide(s.unseen)
+	}
+	return sheets, nil
+}
+
+// part reads the rows from one index to another, around those likely not to be
+// shown.
+func (w *walk) part(ctx context.Context, total, low, high int) (sheet, error) {
+	var hints []int
+	for _, index := range w.hidden {
+		if low <= index && index < high {
+			hints = append(hints, total-1-index)
+		}
+	}
+	if len(hints) == 0 {
+		return w.fetch(ctx, total-high, high-low)
+	}
+	slices.Sort(hints)
+	return w.cutOut(ctx, total-high, high-low, nil, hints...)
+}
+
+// hide remembers where rows are not shown.
+func (w *walk) hide(unseen []unseenRow) {
+	for _, row := range unseen {
+		if !slices.Contains(w.hidden, row.index) {
+			w.hidden = append(w.hidden, row.index)
+		}
+	}
+}
+
+func newWindow(low, high int, sheets []sheet) window {
+	s := window{low: low, high: high}
+	for _, page := range slices.Backward(sheets) {
+		rows := slices.Clone(page.rows)
+		slices.Reverse(rows)
+		if page.anonymous() {
+			slices.SortStableFunc(rows, func(a, b docspace.Entry) int { return a.Date.Compare(b.Date) })
+		}
+		s.rows = append(s.rows, rows...)
+		s.unseen = append(s.unseen, page.unseen...)
+	}
+	slices.SortFunc(s.unseen, func(a, b unseenRow) int { return cmp.Compare(a.index, b.index) })
+	return s
+}
