@@ -339,7 +339,7 @@ func (h *history) judge(t *testing.T) error {
 // frugal holds that polls cost a bounded number of requests, with some for each
 // row that had to be found out not to be shown, and idle ones a single one.
 func (h *history) frugal(t *testing.T, hidden int) error {
-	if budget := h.opts.Turn * (100 + 40*hidden); h.dearest > budget {
+	if budget := h.opts.Turn * (240 + 40*hidden); h.dearest > budget {
 		return fmt.Errorf("a poll cost %d requests, with %d commits and %d hidden rows", h.dearest, h.opts.Turn, hidden)
 	}
 	_, _ = h.poller.Poll(t.Context(), h.room) // it may look at hidden rows once more
