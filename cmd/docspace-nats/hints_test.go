@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -352,4 +354,40 @@ func TestATakenAddressForHintsIsAMistakeOfTheConfiguration(t *testing.T) {
 	if usage, ok := err.(*usageError); !ok || !strings.HasPrefix(usage.Error(), "HINTS_ADDR: cannot listen on ") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// FuzzHintHandler holds that nothing posted to the listener upsets it, that no
+// answer makes the portal delete its webhook, and that only what is signed is
+// looked at.
+func FuzzHintHandler(f *testing.F) {
+	f.Add("POST", "/", []byte(uploaded), "", true)
+	f.Add("POST", "/hook", []byte(uploaded), "sha256=00", false)
+	f.Add("HEAD", "/", []byte(nil), "", false)
+	f.Add("GET", "/livez", []byte("<html>"), "", true)
+	f.Fuzz(func(t *testing.T, method, path string, body []byte, signature string, signed bool) {
+		r, err := http.NewRequest(method, "http://127.0.0.1/"+url.PathEscape(path), bytes.NewReader(body))
+		if err != nil {
+			t.Skip("no request a server would hand on")
+		}
+		if signed {
+			mac := hmac.New(sha256.New, []byte(hintSecret))
+			mac.Write(body)
+			signature = fmt.Sprintf("sha256=%X", mac.Sum(nil))
+		}
+		r.Header.Set(docspace.SignatureHeader, signature)
+		h, w := newHearing(fixed(hintSecret), idleSchedule()), httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		looked := h.counts(t)[poller.HintRefused] == 0
+		switch status := w.Code; {
+		case method == http.MethodHead && status != http.StatusOK,
+			method == http.MethodPost && signed && status != http.StatusAccepted,
+			method == http.MethodPost && !signed && (status != http.StatusForbidden || looked),
+			method != http.MethodPost && method != http.MethodHead && status != http.StatusMethodNotAllowed,
+			status == http.StatusGone:
+			t.Errorf("%s %q signed %t: status %d", method, body, signed, status)
+		}
+		if strings.Contains(w.Body.String()+h.said.String(), hintSecret) {
+			t.Error("the secret was told")
+		}
+	})
 }
