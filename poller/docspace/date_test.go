@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func TestDatesOfEveryVersionAreRead(t *testing.T) {
@@ -39,20 +41,28 @@ func TestDatesOfEveryVersionAreRead(t *testing.T) {
 	}
 }
 
+// FuzzDate holds that a date in any shape is read or said not to be one, and
+// that what is read reads the same when it is written.
 func FuzzDate(f *testing.F) {
 	for _, text := range []string{
-		"2026-03-02T15:04:05.0000000+03:00", "2026-03-02T12:04:05Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-30T00:00:00Z", "",
+		`"2026-03-02T15:04:05.0000000+03:00"`, `"2026-03-02T12:04:05Z"`, `"0001-01-01T00:00:00+23:59"`, `"9999-12-31T23:59:59-23:59"`,
+		`"2026-02-30T00:00:00Z"`, `""`, `null`, `12`, `{"utcTime":"2026-03-02T12:04:05.0000000Z","timeZoneOffset":"03:00:00"}`,
+		`{"utcTime":"2026-03-02T12:04:05"}`, `{"utcTime":{}}`, `{"a":[{}],"utcTime":"x","utcTime":"2026-03-02T12:04:05"}`,
 	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		at, ok := parseDate(text)
-		if !ok {
+		if v := jsontext.Value(text); !v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+			_, _ = parseDate(text)
 			return
 		}
-		again, ok := parseDate(at.Format(time.RFC3339Nano))
-		if !ok || !again.Equal(at) || at.Location() != time.UTC {
-			t.Fatalf("%q reads %v, and that %v", text, at, again)
+		e := readPage(t, envelope(1, `{"action":{"id":1},"date":`+text+`}`)).Entries[0]
+		if e.Date.IsZero() && e.Malformed == "" && text != "null" && !strings.HasPrefix(strings.TrimSpace(text), "{") && !strings.Contains(text, "0001-01-01T") {
+			t.Errorf("%s is no date, and nothing says so", text)
+		}
+		again, ok := parseDate(e.Date.Format(time.RFC3339Nano))
+		if !ok || !again.Equal(e.Date) || e.Date.Location() != time.UTC {
+			t.Fatalf("%s reads %v, and that %v", text, e.Date, again)
 		}
 	})
 }
