@@ -12,11 +12,11 @@ import (
 type balance struct {
 	fresh  alike
 	known  []docspace.Entry
+	newest int         // index of the newest known row, as far as the portal's order tells; -1 for none
 	unseen []unseenRow // not accounted for
 	cured  int         // rows among fresh that were accounted for as hidden
 	hidden []int       // what the mark remembers of hidden rows after this
-	left   map[uint64]int
-	lowest int // fresh rows among the lowest page's worth
+	lowest int         // fresh rows among the lowest page's worth
 
 	short    int  // rows that were not found
 	doubtful bool // what seems fresh may have been forgotten
@@ -51,39 +51,70 @@ func (a alike) first(n int) ([]docspace.Entry, []int) {
 func (b balance) size() int { return len(b.fresh.rows) + len(b.unseen) - b.cured }
 
 // weigh tells the rows of a window that are published from those that are not.
-// Of rows that are alike, the oldest are the published ones. Where more than so
-// many seem new, some may be published ones with another date.
-func weigh(mark checkpoint.Mark, s window, want int) balance {
+// Of rows that are alike, the oldest are the published ones.
+func weigh(mark checkpoint.Mark, s window) balance {
+	b := balance{newest: -1}
+	left, again := mark.Unnumbered.Counts(), make(map[uint64]int)
 	remembered := mark.Unnumbered.Counts()
-	b := balance{left: mark.Unnumbered.Counts()}
-	again := make(map[uint64]int)
+	var rest []int // rows that no published one is exactly like
+	known := make([]bool, len(s.rows))
 	for i, row := range s.rows {
-		k := key(row)
-		if b.left[k] > 0 {
-			b.left[k]--
-			b.known = append(b.known, row)
+		if known[i] = take(left, key(row)); !known[i] {
+			rest = append(rest, i)
+		}
+	}
+	for _, i := range rest {
+		if known[i] = takeShifted(left, s.rows[i]); known[i] {
 			continue
 		}
-		b.fresh.add(row, remembered[k]+again[k])
+		k := key(s.rows[i])
+		b.fresh.add(s.rows[i], remembered[k]+again[k])
 		again[k]++
 		if i < docspace.MaxPage {
 			b.lowest++
 		}
 	}
-	b.weighHidden(mark, s)
-	if b.size() > want {
-		b.forgive()
+	for i, index := range s.indexes() {
+		if known[i] {
+			b.known, b.newest = append(b.known, s.rows[i]), index
+		}
 	}
+	b.weighHidden(mark, s)
 	return b
+}
+
+func take(left map[uint64]int, k uint64) bool {
+	if left[k] == 0 {
+		return false
+	}
+	left[k]--
+	return true
+}
+
+// takeShifted takes a row for a published one that differs by an hour: once a
+// year the portal reports some so, depending on its time zone.
+func takeShifted(left map[uint64]int, row docspace.Entry) bool {
+	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
+		other := row
+		other.Date = row.Date.Add(shift)
+		if take(left, key(other)) {
+			return true
+		}
+	}
+	return false
 }
 
 // weighHidden does the same for rows that are not shown. They are known by
 // their place, which rows that become visible late move a little: so they are
-// counted, not compared.
+// counted, not compared. Where no row was ever shown, all that were accounted
+// for are hidden.
 func (b *balance) weighHidden(mark checkpoint.Mark, s window) {
 	at, _ := slices.BinarySearch(mark.Unnumbered.Hidden, s.low)
 	known := len(mark.Unnumbered.Hidden) - at
-	b.unseen = s.unseen[min(known, len(s.unseen)):]
+	if len(mark.Unnumbered.Keys) == 0 {
+		known = max(0, mark.Accounted-s.low)
+	}
+	b.unseen = slices.Clone(s.unseen[min(known, len(s.unseen)):])
 	b.cured = max(0, known-len(s.unseen))
 	b.hidden = slices.Clone(mark.Unnumbered.Hidden[:at])
 	for _, row := range s.unseen {
@@ -92,36 +123,12 @@ func (b *balance) weighHidden(mark checkpoint.Mark, s window) {
 	b.hidden = b.hidden[max(0, len(b.hidden)-maxHidden):]
 }
 
-// forgive takes rows for published ones that differ by an hour: once a year
-// the portal reports some so, depending on its time zone.
-func (b *balance) forgive() {
-	var fresh alike
-	for i, row := range b.fresh.rows {
-		if b.shifted(row) {
-			b.known = append(b.known, row)
-			continue
-		}
-		fresh.add(row, b.fresh.ordinals[i])
+// absorb takes so many of the rows that are not shown for published ones, and
+// reports whether there are so many.
+func (b *balance) absorb(rows int) bool {
+	if len(b.unseen) < rows {
+		return false
 	}
-	b.fresh = fresh
-}
-
-func (b *balance) shifted(row docspace.Entry) bool {
-	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
-		other := row
-		other.Date = row.Date.Add(shift)
-		if k := key(other); b.left[k] > 0 {
-			b.left[k]--
-			return true
-		}
-	}
-	return false
-}
-
-// giveUp notes how many rows were not found. Unless the lowest page was known
-// throughout, the mark may have forgotten rows of it, and what seems fresh may
-// be published.
-func (b *balance) giveUp(want, low int) {
-	b.short = want - b.size()
-	b.doubtful = low > 0 && b.lowest > 0
+	b.unseen = b.unseen[rows:]
+	return true
 }

@@ -28,7 +28,7 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
 	events = append(events, transition(feed, mark, next, r, now)...)
 	for i, row := range r.rows {
-		events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, row), now))
+		events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, r, row), now))
 		if row.Date.After(next.NewestEvent) {
 			next.NewestEvent = row.Date
 		}
@@ -43,23 +43,27 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 	case r.refused != nil || r.rewound != "":
 		return next
 	case r.numbers != nil:
-		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted}
+		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted - r.size()}
 		next.Forgotten, next.HiddenAbove, next.Seal = r.numbers.forgotten, r.numbers.crown, seal(r.numbers.newest)
-		return next.Remember(r.numbers.ids...)
+		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...)
 	case r.keyed:
 		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)
 		next.Unnumbered.Hidden = r.hidden
 		return next
 	}
 	next.HiddenAbove = r.crown
-	ids := make([]int64, len(r.rows))
-	for i, row := range r.rows {
-		ids[i] = row.ID
-	}
-	if n := len(r.rows); n > 0 && ids[n-1] > next.Newest() {
+	if n := len(r.rows); n > 0 && r.rows[n-1].ID > next.Newest() {
 		next.Seal = seal(r.rows[n-1])
 	}
-	return next.Remember(ids...)
+	return next.Remember(ids(r.rows)...)
+}
+
+func ids(rows []docspace.Entry) []int64 {
+	all := make([]int64, len(rows))
+	for i, row := range rows {
+		all[i] = row.ID
+	}
+	return all
 }
 
 // transition returns what the connector has to say about the folder itself:
@@ -171,8 +175,11 @@ func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
 
 // late reports whether rows that come after this one were committed before. The
 // order is that of the ids; where there are none, of the dates.
-func late(mark checkpoint.Mark, row docspace.Entry) bool {
-	if row.ID > 0 {
+func late(mark checkpoint.Mark, r reading, row docspace.Entry) bool {
+	switch {
+	case r.numbers != nil:
+		return true
+	case row.ID > 0:
 		return row.ID < mark.Newest()
 	}
 	return row.Date.Before(mark.NewestEvent)

@@ -195,6 +195,19 @@ func (h *history) hide(a docspacetest.Action) {
 // numbered reports whether the server told ids from the beginning.
 func (h *history) numbered() bool { return h.version >= "3.6" }
 
+// sicken makes a row unrenderable that may have been published.
+func (h *history) sicken() {
+	rows := h.portal.Rows(h.room)
+	if !h.hidden || len(rows) == 0 || h.rng.IntN(4) > 0 {
+		return
+	}
+	row := rows[len(rows)-1-h.rng.IntN(min(len(rows), 120))]
+	if !row.Unexplained && !slices.Contains(h.sick, row.ID) {
+		h.sick = append(h.sick, row.ID)
+		h.portal.Poison(row.ID, 500)
+	}
+}
+
 // release makes one of the late rows visible.
 func (h *history) release() {
 	if len(h.late) > 0 {
@@ -243,6 +256,7 @@ func (h *history) happen(t *testing.T) {
 			h.insert(h.rng.IntN([]int{4, 4, 20, 130}[h.rng.IntN(4)]))
 		case 1:
 			h.release()
+			h.sicken()
 		case 2:
 			h.pollers[h.rng.IntN(len(h.pollers))] = h.another()
 		}

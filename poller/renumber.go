@@ -19,13 +19,15 @@ type numbering struct {
 }
 
 // renumber finds the ids of the rows the mark remembers, once the portal tells
-// them, and publishes nothing. Rows alike in all that never changes are told
-// apart now; of those the oldest count as published, which nobody can tell.
+// them. Rows alike in all that never changes are told apart now; of those the
+// oldest count as published, which nobody can tell. What is new below the
+// newest of them is published with it: later it would count as forgotten.
 func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, error) {
 	if w.total < mark.Accounted {
 		return w.fewer(ctx, mark)
 	}
-	s, b, err := w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, mark.Accounted-lowest(mark))
+	toLowest := mark.Accounted - lowest(mark)
+	s, b, err := w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, toLowest)
 	if lost := new(lostRowsError); errors.As(err, &lost) {
 		return reading{rewound: lost.Error(), last: true}, nil
 	}
@@ -42,28 +44,19 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	if s.low > 0 {
 		n.forgotten = s.rows[0].ID - 1
 	}
-	n.crown = s.hiddenAbove(n.newest.ID, len(b.unseen))
-	return reading{numbers: n, keyed: true, unread: w.total - mark.Accounted}, nil
-}
-
-// hiddenAbove returns how many unseen rows, less the newest ones that are not
-// accounted for, lie above the row with the id.
-func (s window) hiddenAbove(id int64, fresh int) int {
-	hidden := make(map[int]bool, len(s.unseen))
-	for _, row := range s.unseen[:len(s.unseen)-fresh] {
-		hidden[row.index] = true
-	}
-	crown, at := 0, s.high-1
-	for i := len(s.rows) - 1; i >= 0; at-- {
-		switch {
-		case hidden[at]:
-			crown++
-		case slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.index == at }):
-		case s.rows[i].ID == id:
-			return crown
-		default:
-			i--
+	below := func(row unseenRow) bool { return row.index < b.newest }
+	n.crown = len(slices.DeleteFunc(slices.Clone(s.unseen), below)) - len(slices.DeleteFunc(slices.Clone(b.unseen), below))
+	r := reading{numbers: n, keyed: true}
+	for _, row := range b.fresh.rows {
+		if row.ID < n.newest.ID {
+			r.rows = append(r.rows, row)
 		}
 	}
-	return crown
+	for _, row := range b.unseen {
+		if below(row) {
+			r.unseen = append(r.unseen, row)
+		}
+	}
+	r.unread = w.total - mark.Accounted - r.size()
+	return r, nil
 }

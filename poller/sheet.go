@@ -92,8 +92,11 @@ func (s sheet) lacks(id int64) bool {
 // hides reports whether the row with the id may be one that is not shown: an
 // unseen row lies where it would be.
 func (s sheet) hides(id int64) bool {
-	i := slices.IndexFunc(s.rows, func(e docspace.Entry) bool { return e.ID < id })
-	return i >= 0 && slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.below == s.rows[i].ID })
+	below := int64(0)
+	if i := slices.IndexFunc(s.rows, func(e docspace.Entry) bool { return e.ID < id }); i >= 0 {
+		below = s.rows[i].ID
+	}
+	return slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.below == below })
 }
 
 // above returns the rows with higher ids, ascending.

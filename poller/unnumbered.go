@@ -28,9 +28,6 @@ const (
 	// overlap is how many rows accounted for a window holds at least, unless
 	// there are fewer. One inserted while it was read pushes one of them out.
 	overlap = 10
-	// deeper is by how much a window grows downwards or upwards when its size
-	// is not the one arithmetic gives.
-	deeper = docspace.MaxPage
 	// maxHidden is how many hidden rows a mark remembers.
 	maxHidden = 256
 )
@@ -79,9 +76,11 @@ func (w *walk) doubtful(mark checkpoint.Mark) reading {
 // settle reads windows around the mark until one adds up, or nothing more is
 // to be learnt: then the balance is short of rows.
 func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (window, balance, error) {
+	var sure *weighed // the deepest window of which no row can be forgotten
 	want, grown, again := min(most, w.above(mark)), 0, false
 	for try := range patience {
-		low, high := bounds(w.total-w.above(mark), want, below)
+		base := w.total - w.above(mark)
+		low, high := bounds(base, want, below)
 		if want > 0 || try > 0 {
 			low = clearOf(mark.Unnumbered.Hidden, low)
 		}
@@ -94,26 +93,33 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		if err != nil {
 			return window{}, balance{}, err
 		}
-		b := weigh(mark, s, want)
-		excess := b.size() - want
-		switch {
-		case excess == 0 && b.cured == 0:
-			return s, b, nil
-		case excess < 0 && low > lowest(mark):
-			below += deeper
-			want = min(want, docspace.MaxPage-overlap)
-		case excess < 0:
-			b.giveUp(want, low)
+		want = s.high - base
+		b := weigh(mark, s)
+		if b.lowest == 0 || s.low == 0 {
+			sure = &weighed{s, b, want}
+		}
+		deeper := s.low > lowest(mark)
+		// A row that is not shown may have been published before it came to that,
+		// and make up for one that became visible below.
+		doubt := len(b.unseen) > 0 && deeper
+		switch excess := b.size() - want; {
+		case excess == 0 && b.cured == 0 && !doubt:
 			return s, b, nil
 		case excess > 0 && w.passed > 0:
 			w.passed = 0 // what was searched for in vain is there
 			want = min(most, w.above(mark))
-		case high < w.total && grown < maxGrown:
-			grown++ // rows of the mark may have been pushed up
-			want = min(want+deeper, w.above(mark))
-		case high < w.total:
+		case excess < 0 && deeper, doubt:
+			below = 2*below + docspace.MaxPage
+			want = min(want, docspace.MaxPage-overlap)
+			ctx = docspace.Patient(ctx)
+		case excess < 0 && sure == nil:
 			b.doubtful = true
 			return s, b, nil
+		case excess < 0:
+			return sure.giveUp()
+		case s.high < w.total && grown < maxGrown:
+			grown++ // rows of the mark may have been pushed up
+			want = min(want+docspace.MaxPage, w.above(mark))
 		default:
 			moved, err := w.recount(ctx)
 			switch {
@@ -121,6 +127,8 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 				return window{}, balance{}, err
 			case !moved && excess == 0:
 				return s, b, nil // a hidden row is shown now
+			case !moved && again && b.absorb(excess):
+				return s, b, nil // they are not shown any more
 			case !moved && again:
 				return window{}, balance{}, &lostRowsError{excess}
 			}
@@ -128,6 +136,22 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		}
 	}
 	return window{}, balance{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
+}
+
+// A weighed window is one with what it holds beyond a mark, and should hold.
+type weighed struct {
+	window
+	balance balance
+	want    int
+}
+
+// giveUp leaves rows that were not found. A row that is not shown, below rows
+// that are known, may be one of them: it is not reported.
+func (w *weighed) giveUp() (window, balance, error) {
+	b := w.balance
+	b.unseen = slices.DeleteFunc(slices.Clone(b.unseen), func(row unseenRow) bool { return row.index < b.newest })
+	b.short = w.want - b.size()
+	return w.window, b, nil
 }
 
 // above returns how many rows are counted beyond those accounted for and those
@@ -208,7 +232,7 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 		apart := row.Date.Sub(mark.NewestEvent).Abs()
 		return apart == 0 || apart == time.Hour
 	})
-	if !newest || len(weigh(mark, s, 0).fresh.rows) > 0 {
+	if !newest || len(weigh(mark, s).fresh.rows) > 0 {
 		return reading{rewound: fmt.Sprintf("%d rows that were published are gone", lost), last: true}, nil
 	}
 	var hidden []int

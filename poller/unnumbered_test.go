@@ -247,7 +247,7 @@ func TestAChangeOfTheTimeZoneMakesNoRowANewOne(t *testing.T) {
 
 func TestARestoreIsNoticedWithoutRowIDs(t *testing.T) {
 	t.Parallel()
-	for _, again := range []int{0, 3, 20, 60} {
+	for _, again := range []int{0, 3, 20, 60, 1400, 3000} {
 		t.Run(fmt.Sprint(again), func(t *testing.T) {
 			t.Parallel()
 			o := newOldRig(t, Options{})
@@ -301,4 +301,154 @@ func TestIDsThatDisappearAreAnErrorAndNoNewRows(t *testing.T) {
 	r.portal.HideIDs(false)
 	r.poll(t)
 	r.holds(t)
+}
+
+// sicken makes the row at an index from the top one that cannot be rendered.
+func (o *oldRig) sicken(top int) {
+	o.sick = append(o.sick, o.portal.PoisonAt(o.room, top, http.StatusInternalServerError))
+}
+
+func TestAPublishedRowThatCannotBeRenderedAnyMoreIsNeitherGoneNorAGap(t *testing.T) {
+	t.Parallel()
+	for _, top := range []int{0, 1, 20, 99} {
+		for _, late := range []bool{false, true} {
+			t.Run(fmt.Sprint(top, " late ", late), func(t *testing.T) {
+				t.Parallel()
+				o := newOldRig(t, Options{})
+				o.record(50)
+				publish := o.portal.Reserve(o.row())
+				o.record(150)
+				o.poll(t)
+				o.sicken(top)
+				if late {
+					publish()
+				}
+				o.record(1)
+				o.poll(t)
+				publish()
+				o.record(1)
+				o.poll(t)
+				o.stands(t)
+				if len(o.said()) > 0 {
+					t.Errorf("said %v", o.said())
+				}
+			})
+		}
+	}
+}
+
+func TestAChangeOfTheTimeZoneHidesNoLateRow(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOldRig(t, Options{})
+	o.clock = time.Date(2026, 3, 29, 0, 40, 0, 0, time.UTC)
+	o.record(300)
+	publish := o.portal.Reserve(o.row())
+	o.record(149)
+	o.clock = time.Date(2026, 3, 29, 2, 30, 0, 0, time.UTC)
+	o.record(1)
+	o.clock = time.Date(2026, 3, 29, 3, 30, 0, 0, time.UTC)
+	o.record(20)
+	o.poll(t)
+	o.portal.SetTimeZone(berlin)
+	publish()
+	o.poll(t)
+	o.portal.Upgrade("3.7.2") // the published row is still another's hour
+	o.record(1)
+	o.poll(t)
+	if n, mark := len(o.ledger.Events(o.room)), o.mark(t); n != o.portal.Count(o.room) || mark.State != checkpoint.Watching || len(o.said()) > 0 {
+		t.Fatalf("%d events of %d rows, %v, said %v", n, o.portal.Count(o.room), mark, o.said())
+	}
+}
+
+func TestThousandsOfRowsAlikeDoNotStopTheFolder(t *testing.T) {
+	t.Parallel()
+	o := newOldRig(t, Options{})
+	o.record(3)
+	o.invite(2500)
+	o.poll(t)
+	before := o.portal.Requests()
+	o.invite(5)
+	o.record(1)
+	o.poll(t)
+	o.stands(t)
+	if n := o.portal.Requests() - before; n > 80 {
+		t.Errorf("six rows cost %d requests", n)
+	}
+}
+
+func TestALateRowTooDeepToFindHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	for _, depths := range [][]int{{700}, {550, 1200}, {550, 700}, {120, 580, 1500}} {
+		t.Run(fmt.Sprint(depths), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			var publish []func()
+			at := 2200
+			for at > 0 {
+				if slices.Contains(depths, at) {
+					publish = append(publish, o.portal.Reserve(o.row()))
+				}
+				o.record(1)
+				at--
+			}
+			o.poll(t)
+			for _, p := range publish {
+				p()
+			}
+			for range 6 {
+				o.record(150)
+				o.poll(t)
+			}
+			o.portal.Upgrade("3.7.2")
+			for range 6 {
+				o.record(150)
+				o.poll(t)
+			}
+			unread := o.portal.Count(o.room) - o.mark(t).Accounted
+			if stored := len(o.ledger.Events(o.room)) - len(o.said()); unread > len(depths) || stored != o.portal.Count(o.room)-unread {
+				t.Errorf("%d rows stored of %d, %v", stored, o.portal.Count(o.room), o.mark(t))
+			}
+		})
+	}
+}
+
+func TestALateRowThatAppearsWithTheUpgradeIsStored(t *testing.T) {
+	t.Parallel()
+	for _, after := range []int{0, 50, 900, 1100, 2500} {
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(495)
+			publish := o.portal.Reserve(o.row())
+			o.record(5)
+			o.poll(t)
+			publish()
+			o.record(after)
+			o.portal.Upgrade("3.7.2")
+			o.poll(t)
+			o.record(3)
+			o.poll(t)
+			o.stands(t)
+		})
+	}
+}
+
+func TestARowNeverShownIsNotTakenForPublishedOnes(t *testing.T) {
+	t.Parallel()
+	first := newOldRig(t, Options{Anchor: time.Date(2026, 3, 2, 12, 0, 1, 0, time.UTC)})
+	for range 3 {
+		a := first.row()
+		a.Code, a.Unexplained = 5999, true
+		first.portal.Record(a)
+	}
+	first.poll(t)
+	first.record(2)
+	first.poll(t)
+	if mark := first.mark(t); mark.State != checkpoint.Watching || first.gaps() != 3 || len(first.ledger.Events(first.room))-len(first.said()) != 2 {
+		t.Fatalf("%v, said %v", mark, first.said())
+	}
 }

@@ -298,6 +298,14 @@ func (w *walk) unchanged(ctx context.Context) (sheet, bool, error) {
 		return sheet{}, false, err
 	}
 	before := w.ailment.top.rows[first : first+count]
-	same := slices.EqualFunc(s.rows, before, func(a, b docspace.Entry) bool { return a.ID == b.ID })
-	return w.ailment.top, same && s.total == w.ailment.top.total, nil
+	return w.ailment.top, s.total == w.ailment.top.total && alikeAll(s.rows, before), nil
+}
+
+// alikeAll reports whether rows are the same, by their ids or, where they have
+// none, by their keys and in any order.
+func alikeAll(a, b []docspace.Entry) bool {
+	if len(a) == 0 || a[0].ID > 0 {
+		return slices.Equal(ids(a), ids(b))
+	}
+	return slices.Equal(slices.Sorted(slices.Values(keys(a))), slices.Sorted(slices.Values(keys(b))))
 }

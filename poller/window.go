@@ -25,8 +25,8 @@ func bounds(base, want, below int) (low, high int) {
 }
 
 // window reads part of the log. It is one moment's: the portal counted the
-// same rows before and after. A single page at least as long as what is asked
-// for is so by itself, if it holds rows to recognise.
+// same rows before and after. A single page is so by itself, if it holds rows
+// to recognise, and where the count moved it is a window a little higher up.
 func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, error) {
 	if top.start == 0 && top.total == w.total && high == top.total && low == max(0, top.low()) && top.asked == docspace.MaxPage {
 		return newWindow(low, high, []sheet{top}), nil
@@ -50,11 +50,33 @@ func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, er
 		}
 		total = end.total
 	}
-	if total != w.total {
-		w.total = total
+	if total == w.total {
+		return newWindow(low, high, sheets), nil
+	}
+	moved := total - w.total
+	w.total = total
+	if len(sheets) > 1 || low == 0 || moved < 0 || len(w.hidden) > 0 {
 		return window{}, errMoved
 	}
-	return newWindow(low, high, sheets), nil
+	return newWindow(low+moved, high+moved, sheets), nil
+}
+
+// indexes returns for each row its index from the bottom. Where rows have no
+// ids, it may be that of another row of the same page.
+func (s window) indexes() []int {
+	hidden := make(map[int]bool, len(s.unseen))
+	for _, row := range s.unseen {
+		hidden[row.index] = true
+	}
+	indexes, at := make([]int, len(s.rows)), s.low
+	for i := range s.rows {
+		for hidden[at] {
+			at++
+		}
+		indexes[i] = at
+		at++
+	}
+	return indexes
 }
 
 // sheets reads the pages of a window, the newest first.
