@@ -35,7 +35,7 @@ const (
 	Blind        State = "blind"        // the portal refuses to show the folder
 	Gone         State = "gone"         // the portal has no such folder any more
 	Rewound      State = "rewound"      // the portal lost rows that were published: restored, or re-created
-	Unreconciled State = "unreconciled" // the portal counts rows it does not show
+	Unreconciled State = "unreconciled" // the portal counts rows that were not found
 )
 
 // States returns every state, in the order of the list above.

@@ -110,7 +110,7 @@ func (s *Schedule) heed(t *turn, r Report, err error, now time.Time) {
 		h.rows, h.tries = 0, 0
 		return
 	}
-	t.interval, t.changed = s.opts.MinInterval, now // something happened there, whether its row is seen or not
+	t.interval = s.opts.MinInterval // among the folders that are due it goes first
 	s.bringForward(t, now.Add(hintRetry))
 }
 

@@ -107,7 +107,11 @@ func (q *HintQueue) push(p hintPlace) bool {
 	if len(q.waiting) >= maxPlaces {
 		return false
 	}
-	q.waiting = append(q.waiting, announcement{p, 1})
+	at := len(q.waiting)
+	if q.schedule.watches(p.folder) || q.schedule.watches(p.parent) {
+		at = 0 // nothing has to be looked up first
+	}
+	q.waiting = slices.Insert(q.waiting, at, announcement{p, 1})
 	select {
 	case q.more <- struct{}{}:
 	default:

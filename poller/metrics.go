@@ -33,7 +33,7 @@ func NewMetrics() *Metrics {
 	}
 	return &Metrics{
 		events:   vec("docspace_nats_events_total", "Events stored, by ingest mode.", "mode"),
-		late:     one("docspace_nats_late_rows_total", "Rows stored after rows with higher ids, because they became visible late."),
+		late:     one("docspace_nats_late_rows_total", "Rows stored after later ones, because they became visible late."),
 		gaps:     one("docspace_nats_gap_rows_total", "Rows the portal counts and does not show, reported as gaps."),
 		removed:  one("docspace_nats_removed_rows_total", "Stored rows that are gone from the bottom of a log."),
 		commits:  vec("docspace_nats_commits_total", "Commits by outcome: stored, conflict or failed.", "outcome"),

@@ -4,7 +4,8 @@
 //
 // The cycle counts and never clocks. A log only grows, so the number of rows
 // the portal counts, less the number accounted for, is what is unread; zero
-// proves the folder complete. Dates take no part in it.
+// proves the folder complete. Dates take no part in it, unless the portal tells
+// no row ids: see unnumbered.go.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
 // a Ledger, whose all-or-nothing commit makes crashes, competing processes and
@@ -113,14 +114,17 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 type Report struct {
 	Folder  int
 	State   checkpoint.State
-	Reason  string    // why the folder is in a state that needs attention
-	Events  int       // rows published
-	Late    int       // those of them that became visible late
-	Gaps    int       // rows reported as gaps
-	Unread  int       // rows the portal counts that are still unaccounted for
-	Commits int       // commits stored, marks alone included
-	Newest  time.Time // date of the newest row published; zero when there is none
-	More    bool      // the poll's turn ended before the folder's newest row
+	Reason  string // why the folder is in a state that needs attention
+	Events  int    // rows published
+	Late    int    // those of them that became visible late
+	Gaps    int    // rows reported as gaps
+	Unread  int    // rows the portal counts that are still unaccounted for
+	Commits int    // commits stored, marks alone included
+
+	WithIDs    bool      // the log tells row ids
+	WithoutIDs bool      // the log showed rows and no ids
+	Newest     time.Time // date of the newest row published; zero when there is none
+	More       bool      // the poll's turn ended before the folder's newest row
 }
 
 // Poll brings one folder up to date: read what is unread, commit it, repeat
@@ -157,6 +161,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 			idle++
 		}
 		report.add(r, next, events)
+		report.WithIDs, report.WithoutIDs = walk.told.Load(), walk.withoutIDs()
 		p.opts.Metrics.published(r, events)
 		p.remember(folder, r, walk.ailment)
 	}

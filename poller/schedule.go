@@ -41,6 +41,7 @@ type Schedule struct {
 	folders map[int]*turn
 	trouble trouble
 	found   discovery
+	toldIDs bool          // that there are none
 	wake    chan struct{} // something became due earlier than it was
 }
 
@@ -90,6 +91,8 @@ type turn struct {
 	hint     hint
 	place    int  // among the waiting turns; -1 while the folder is polled
 	told     bool // that it cannot be polled
+
+	withoutIDs bool // its log had none at the last poll
 }
 
 // NewSchedule returns a Schedule without folders.
@@ -294,6 +297,10 @@ func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 		return
 	}
 	t.told = false
+	if r.Gaps > 0 {
+		log.Warn().Int("rows", r.Gaps).Msg("rows of this folder's log cannot be shown by the portal; they are reported as a gap")
+	}
+	s.tellIDs(log, t, r)
 	if r.State == t.standing.State {
 		return
 	}
@@ -302,6 +309,19 @@ func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 		line = log.Warn().Str("reason", r.Reason)
 	}
 	line.Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
+}
+
+// tellIDs logs once what a log without row ids means, and when a folder's log
+// begins to have them. The caller holds the lock.
+func (s *Schedule) tellIDs(log zerolog.Logger, t *turn, r Report) {
+	switch {
+	case r.WithoutIDs && !s.toldIDs:
+		s.toldIDs = true
+		s.opts.Log.Warn().Msg("the portal tells no row ids, as DocSpace 3.0 to 3.5: rows are told apart by their content and ordered by date")
+	case t.withoutIDs && r.WithIDs:
+		log.Info().Msg("the portal tells row ids now, and this folder goes on with them")
+	}
+	t.withoutIDs = r.WithoutIDs || t.withoutIDs && !r.WithIDs
 }
 
 // held reports whether trouble that concerns all folders was told.

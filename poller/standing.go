@@ -18,6 +18,7 @@ type Standing struct {
 	Folder   int
 	State    checkpoint.State // "" until the first poll
 	Reason   string           // why the state needs attention
+	Gaps     int              // rows this process reported as gaps
 	Unread   int              // rows counted at the last poll and not published
 	Since    time.Time        // when this process began to watch it
 	Polled   time.Time        // end of the last poll the portal answered
@@ -41,6 +42,7 @@ func (s *Standing) polled(began, ended time.Time, r Report, err error) {
 		return
 	}
 	s.State, s.Reason, s.Unread, s.Polled = r.State, r.Reason, r.Unread, ended
+	s.Gaps += r.Gaps
 	if r.State == checkpoint.Watching && r.Unread == 0 {
 		s.Complete = began
 	}

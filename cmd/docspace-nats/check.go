@@ -72,6 +72,8 @@ type checker struct {
 	portal   *docspace.Client
 	findings []finding
 	misset   bool // a setting is to blame
+
+	listeners []net.Listener // at the addresses that are free, until all are tried
 }
 
 func (c *checker) say(check, verdict, format string, args ...any) {
@@ -91,6 +93,9 @@ func (c *checker) all(ctx context.Context) {
 	c.nats(ctx)
 	c.address("HTTP_ADDR", c.cfg.HTTP.Addr, "/livez, /readyz and /metrics")
 	c.address("HINTS_ADDR", c.cfg.Hints.Addr, "hints")
+	for _, l := range c.listeners {
+		_ = l.Close()
+	}
 }
 
 // reach asks for what anybody may know.
@@ -345,10 +350,10 @@ func (c *checker) address(variable, addr, serves string) {
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		c.say("address", broken, "%s: %v; stop what listens there, or choose another address", variable, err)
+		c.say("address", broken, "%s: %v; choose another address, or stop what listens there if that is not this program's own run", variable, err)
 		return
 	}
-	_ = listener.Close()
+	c.listeners = append(c.listeners, listener) // the next address must be free beside it
 	c.say("address", fine, "%s is free for %s", addr, serves)
 }
 

@@ -32,22 +32,24 @@ const (
 // queue. Nobody learns more from it than whether a signature is right, and a
 // delivery that comes twice, or is replayed by a stranger, costs a poll.
 type hintHandler struct {
-	secret Source
-	queue  *poller.HintQueue
-	pace   *rate.Limiter
-	bodies chan struct{}
-	log    zerolog.Logger
-	tell   rate.Sometimes // of deliveries that are refused: strangers must not fill the log
+	secret  Source
+	queue   *poller.HintQueue
+	pace    *rate.Limiter
+	bodies  chan struct{}
+	log     zerolog.Logger
+	refused rate.Sometimes // how often that is told: strangers must not fill the log
+	failed  rate.Sometimes // the same of deliveries that are the portal's
 }
 
 func newHintHandler(secret Source, queue *poller.HintQueue, log zerolog.Logger) *hintHandler {
 	return &hintHandler{
-		secret: secret,
-		queue:  queue,
-		pace:   rate.NewLimiter(hintsPerSecond, hintBurst),
-		bodies: make(chan struct{}, hintBodies),
-		log:    log,
-		tell:   rate.Sometimes{First: 1, Interval: time.Minute},
+		secret:  secret,
+		queue:   queue,
+		pace:    rate.NewLimiter(hintsPerSecond, hintBurst),
+		bodies:  make(chan struct{}, hintBodies),
+		log:     log,
+		refused: rate.Sometimes{First: 1, Interval: time.Minute},
+		failed:  rate.Sometimes{First: 1, Interval: time.Minute},
 	}
 }
 
@@ -104,7 +106,7 @@ func (h *hintHandler) take(w http.ResponseWriter, r *http.Request, signature str
 	secret, err := h.secret()
 	if err != nil {
 		h.queue.Count(poller.HintDropped, 1)
-		h.tell.Do(func() { h.log.Error().Err(err).Msg("hints cannot be verified") })
+		h.failed.Do(func() { h.log.Error().Err(err).Msg("hints cannot be verified") })
 		http.Error(w, "hints cannot be verified now", http.StatusServiceUnavailable)
 		return
 	}
@@ -116,7 +118,7 @@ func (h *hintHandler) take(w http.ResponseWriter, r *http.Request, signature str
 	w.WriteHeader(http.StatusAccepted)
 	if err != nil {
 		h.queue.Count(poller.HintUnreadable, 1)
-		h.tell.Do(func() { h.log.Warn().Err(err).Msg("a hint is not understood") })
+		h.failed.Do(func() { h.log.Warn().Err(err).Msg("a hint is not understood") })
 		return
 	}
 	h.log.Debug().Str("trigger", hint.Trigger).Int("id", hint.ID).Int("parent", hint.ParentID).Msg("hint")
@@ -136,7 +138,7 @@ func (h *hintHandler) leave() { <-h.bodies }
 
 func (h *hintHandler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	h.queue.Count(poller.HintRefused, 1)
-	h.tell.Do(func() {
+	h.refused.Do(func() {
 		h.log.Warn().Err(err).Str("from", r.RemoteAddr).Msg("a hint is refused; compare HINTS_SECRET with the secret key of the webhook in the portal")
 	})
 	http.Error(w, err.Error(), http.StatusForbidden)

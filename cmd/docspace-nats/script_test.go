@@ -35,6 +35,10 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HTTP_ADDR", "127.0.0.1:0") // the default may be taken
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"portal":  portalScript(t),
 			"website": websiteScript,

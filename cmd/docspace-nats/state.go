@@ -125,6 +125,8 @@ func attention(f poller.Standing) string {
 		return fmt.Sprintf("folder %d cannot be polled: %v", f.Folder, f.Err)
 	case f.Reason != "":
 		return fmt.Sprintf("folder %d is %s: %s", f.Folder, f.State, f.Reason)
+	case f.Gaps > 0:
+		return fmt.Sprintf("folder %d: %d rows the portal does not show were reported as gaps since this process started", f.Folder, f.Gaps)
 	}
 	return ""
 }

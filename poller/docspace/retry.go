@@ -11,18 +11,12 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-const (
-	maxRetryAfter = 5 * time.Minute
-	// appRetries bounds how often an error of the application itself is asked
-	// for again: a row it cannot render fails alike every time.
-	appRetries = 2
-)
+const maxRetryAfter = 5 * time.Minute
 
 // patience decides how long to wait before a call is repeated.
 type patience struct {
 	*backoff.ExponentialBackOff
-	floor   time.Duration // the server asked for at least this much
-	appErrs int
+	floor time.Duration // the server asked for at least this much
 }
 
 func newPatience(maxElapsed time.Duration) *patience {
@@ -51,10 +45,9 @@ func (p *patience) worth(err error) bool {
 		// yet; and others were told the same.
 		p.floor = status.RetryAfter + time.Second + rand.N(time.Second)
 	}
-	if status.Code == http.StatusInternalServerError && status.Body == BodyError {
-		p.appErrs++
-	}
-	return p.appErrs <= appRetries
+	// A row that cannot be rendered fails alike every time, and whoever reads
+	// pages finds out which it is.
+	return !status.Poison()
 }
 
 // NextBackOff implements [backoff.BackOff].

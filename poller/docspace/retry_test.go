@@ -143,23 +143,13 @@ func TestACallGoesOnWhenThePortalIsBack(t *testing.T) {
 func TestWhatWillNotChangeIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	app := `{"error":{"message":"x"}}`
-	for status, body := range map[int]string{400: app, 401: "", 402: "", 403: app, 404: app, 415: app, 200: "<html>", 201: `{}`} {
+	for status, body := range map[int]string{400: app, 401: "", 402: "", 403: app, 404: app, 415: app, 500: app, 200: "<html>", 201: `{}`} {
 		synctest.Test(t, func(t *testing.T) {
 			if at, err := asks(t, Options{}, respond(status, body)); err == nil || len(at) != 1 {
 				t.Errorf("%d: asked at %v: %v", status, at, err)
 			}
 		})
 	}
-}
-
-func TestAnErrorOfTheApplicationIsAskedForTwiceMore(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		at, err := asks(t, Options{}, respond(500, `{"error":{"message":"malformed number"}}`))
-		if err == nil || len(at) != 3 || at[2] > 3*time.Second {
-			t.Errorf("asked at %v: %v", at, err)
-		}
-	})
 }
 
 func TestNegativePatienceMeansOnce(t *testing.T) {
