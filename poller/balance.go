@@ -10,13 +10,13 @@ import (
 
 // A balance is what a window shows beyond what a mark remembers.
 type balance struct {
-	fresh  alike
-	known  []docspace.Entry
-	newest int         // index of the newest known row, as far as the portal's order tells; -1 for none
-	unseen []unseenRow // not accounted for
-	cured  int         // rows among fresh that were accounted for as hidden
-	hidden []int       // what the mark remembers of hidden rows after this
-	lowest int         // fresh rows among the lowest page's worth
+	fresh    alike
+	known    []docspace.Entry
+	newest   int         // index of the newest known row, as far as the portal's order tells; -1 for none
+	unseen   []unseenRow // not accounted for
+	cured    int         // rows among fresh that were accounted for as hidden
+	hidden   []int       // what the mark remembers of hidden rows after this
+	freshLow int         // fresh rows among the lowest page's worth
 
 	short    int  // rows that were not found
 	doubtful bool // what seems fresh may have been forgotten
@@ -71,7 +71,7 @@ func weigh(mark checkpoint.Mark, s window) balance {
 		b.fresh.add(s.rows[i], remembered[k]+again[k])
 		again[k]++
 		if i < docspace.MaxPage {
-			b.lowest++
+			b.freshLow++
 		}
 	}
 	for i, index := range s.indexes() {

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,8 +83,12 @@ func (q *HintQueue) Add(w docspace.Webhook) {
 }
 
 // placeOf returns where something was done. People and groups are in no
-// folder, and what lies in a third-party storage has no log.
+// folder, what lies in a third-party storage has no log, and downloads are in
+// none.
 func placeOf(w docspace.Webhook) (p hintPlace, ok bool) {
+	if strings.HasSuffix(w.Trigger, ".downloaded") {
+		return p, false
+	}
 	switch w.Kind {
 	case docspace.KindRoom:
 		p = hintPlace{folder: w.ID, room: true}

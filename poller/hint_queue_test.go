@@ -256,3 +256,39 @@ func TestEveryOutcomeOfAHintIsThereFromTheStart(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestADownloadWakesNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		r.told(t, func(_ *Schedule, q *HintQueue) {
+			before := r.portal.Requests()
+			for range 20 {
+				q.Add(docspace.Webhook{Trigger: "file.downloaded", Kind: docspace.KindFile, ID: 7, ParentID: r.room})
+				time.Sleep(time.Second)
+			}
+			if n := r.portal.Requests() - before; n > 0 || counted(t, q)[HintDropped] != 20 {
+				t.Errorf("%d requests, %v", n, counted(t, q))
+			}
+		})
+	})
+}
+
+func TestAHintForAWatchedFolderIsNotHeldUpByLookups(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		r.told(t, func(_ *Schedule, q *HintQueue) {
+			for i := range 500 {
+				q.Add(fileIn(5_000 + i)) // folders nobody watches
+			}
+			time.Sleep(time.Second)
+			r.act(1)
+			q.Add(fileIn(r.room))
+			time.Sleep(6 * time.Second)
+			if got, want := len(r.stored()), r.portal.Count(r.room); got != want {
+				t.Errorf("%d rows stored of %d", got, want)
+			}
+		})
+	})
+}

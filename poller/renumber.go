@@ -35,7 +35,7 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 		return reading{}, err
 	}
 	if b.doubtful || len(b.known) == 0 {
-		return w.doubtful(mark), nil
+		return w.undecided(mark), nil
 	}
 	n := &numbering{newest: b.known[len(b.known)-1]}
 	for _, row := range b.known {

@@ -51,7 +51,7 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 		return reading{}, err
 	}
 	if b.doubtful {
-		return w.doubtful(mark), nil
+		return w.undecided(mark), nil
 	}
 	if b.short > 0 {
 		w.passed, w.dug = w.passed+b.short, true
@@ -66,9 +66,9 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 	return r, nil
 }
 
-// doubtful is the end of a look at more rows than the mark can tell from
+// undecided is the end of a look at more rows than the mark can tell from
 // published ones.
-func (w *walk) doubtful(mark checkpoint.Mark) reading {
+func (w *walk) undecided(mark checkpoint.Mark) reading {
 	unread := w.total - mark.Accounted
 	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: unread, missing: unread, last: true}
 }
@@ -95,7 +95,7 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		}
 		want = s.high - base
 		b := weigh(mark, s)
-		if b.lowest == 0 || s.low == 0 {
+		if b.freshLow == 0 || s.low == 0 {
 			sure = &weighed{s, b, want}
 		}
 		deeper := s.low > lowest(mark)

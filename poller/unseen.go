@@ -25,11 +25,11 @@ const cuts = 5
 
 // cutOut reads a page and finds the rows in it that are not shown. A failure
 // to read the page stands when it is not a row's: when the folder itself cannot
-// be read, or no row of the page nor any elsewhere in the log. Hints are
+// be read, or no row of the page nor any elsewhere in the log. Guesses are
 // offsets where such rows are likely, ascending.
-func (w *walk) cutOut(ctx context.Context, start, count int, failure error, hints ...int) (sheet, error) {
+func (w *walk) cutOut(ctx context.Context, start, count int, failure error, guesses ...int) (sheet, error) {
 	for range cuts {
-		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: noCount}, hints: hints}
+		c := cut{walk: w, sheet: sheet{start: start, asked: count, total: noCount}, guesses: guesses}
 		err := c.fault(ctx, failure)
 		if err == nil {
 			err = c.read(ctx, start, count)
@@ -46,7 +46,7 @@ func (w *walk) cutOut(ctx context.Context, start, count int, failure error, hint
 		if !errors.Is(err, errMoved) {
 			return c.sheet, err
 		}
-		hints = nil
+		guesses = nil
 	}
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errMoved)
 }
@@ -62,15 +62,15 @@ type cut struct {
 	walk    *walk
 	sheet   sheet
 	sick    []int // offsets of rows that fail every page they are in
-	hints   []int
+	guesses []int
 	failure error // of a part, that a row is to blame for
 	mixed   bool  // some rows were taken without ids
 }
 
-// read reads a part of the page: around the rows hinted at, and in halves where
+// read reads a part of the page: around the rows guessed at, and in halves where
 // rows are missing from it.
 func (c *cut) read(ctx context.Context, start, count int) error {
-	if at, hinted := c.hint(start, count); hinted {
+	if at, guessed := c.guess(start, count); guessed {
 		return c.parts(ctx, start, at-start, 1, start+count-at-1)
 	}
 	part, err := c.walk.ask(ctx, start, count)
@@ -104,14 +104,14 @@ func (c *cut) parts(ctx context.Context, start int, lengths ...int) error {
 	return nil
 }
 
-// hint returns the offset of a row within a part of several that is likely not
+// guess returns the offset of a row within a part of several that is likely not
 // to be shown.
-func (c *cut) hint(start, count int) (at int, hinted bool) {
-	i, _ := slices.BinarySearch(c.hints, start)
-	if count == 1 || i == len(c.hints) || c.hints[i] >= start+count {
+func (c *cut) guess(start, count int) (at int, guessed bool) {
+	i, _ := slices.BinarySearch(c.guesses, start)
+	if count == 1 || i == len(c.guesses) || c.guesses[i] >= start+count {
 		return 0, false
 	}
-	return c.hints[i], true
+	return c.guesses[i], true
 }
 
 // fault takes a failure to read a part for a row's. The first one stands when
@@ -132,7 +132,7 @@ func (c *cut) addSick(ctx context.Context, start int, failure error) error {
 	if err := c.fault(ctx, failure); err != nil {
 		return err
 	}
-	if _, hinted := slices.BinarySearch(c.hints, start); !hinted {
+	if _, guessed := slices.BinarySearch(c.guesses, start); !guessed {
 		c.sick = append(c.sick, start)
 	}
 	c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -start, status: poison(failure)})
@@ -185,7 +185,7 @@ func (c *cut) add(part sheet) error {
 
 // confirm asks once more for the rows that could not be rendered: they must
 // fail again, with nothing inserted since the first part was read. A row is
-// given up only on the word of two answers, one of which may be a hint.
+// given up only on the word of two answers, one of which may be a guess that was right.
 func (c *cut) confirm(ctx context.Context) error {
 	for _, start := range c.sick {
 		_, err := c.walk.ask(ctx, start, 1)

@@ -103,17 +103,17 @@ func (w *walk) sheets(ctx context.Context, low, high int) ([]sheet, error) {
 // part reads the rows from one index to another, around those likely not to be
 // shown.
 func (w *walk) part(ctx context.Context, total, low, high int) (sheet, error) {
-	var hints []int
+	var guesses []int
 	for _, index := range w.hidden {
 		if low <= index && index < high {
-			hints = append(hints, total-1-index)
+			guesses = append(guesses, total-1-index)
 		}
 	}
-	if len(hints) == 0 {
+	if len(guesses) == 0 {
 		return w.fetch(ctx, total-high, high-low)
 	}
-	slices.Sort(hints)
-	return w.cutOut(ctx, total-high, high-low, nil, hints...)
+	slices.Sort(guesses)
+	return w.cutOut(ctx, total-high, high-low, nil, guesses...)
 }
 
 // hide remembers where rows are not shown.
