@@ -328,34 +328,3 @@ func extension(name string) string {
 	}
 	return strings.ToLower(name[dot+1:])
 }
-
-// weakKey is what of a row never changes, whoever reads it and when. The id of
-// a link is among it; those of files, folders and people are not.
-func weakKey(e docspace.Entry) string {
-	d := e.Data
-	parts := []string{
-		strconv.Itoa(e.Action.Code), strconv.FormatInt(e.Date.Unix(), 10),
-		d.Title, d.OldTitle, d.NewTitle, d.ParentID, d.ParentTitle, number(d.ParentType),
-		d.FromFolderID, d.FromParentTitle, number(d.FromParentType), d.ToFolderID, number(d.Type),
-		d.UserName, number(d.OldIndex), number(d.NewIndex), number(d.Version), d.Access,
-	}
-	switch e.Action.Code {
-	case linkCreated, linkDeleted, linkRevoked, linkRenamed:
-		parts = append(parts, d.ID)
-	}
-	if l := d.LifeTime; l != nil {
-		parts = append(parts, strconv.Itoa(l.Value), strconv.Itoa(l.Period), strconv.FormatBool(l.DeletePermanently))
-	}
-	if g := d.Members; g != nil {
-		parts = append(parts, g.ID, g.Name)
-	}
-	parts = append(parts, d.Tags...)
-	return strings.Join(parts, "\x1f")
-}
-
-func number(n *int) string {
-	if n == nil {
-		return ""
-	}
-	return strconv.Itoa(*n)
-}

@@ -2,8 +2,6 @@ package poller
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -242,18 +240,4 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 		}
 	}
 	return reading{removed: lost, keyed: true, hidden: hidden, last: true}, nil
-}
-
-// key is the weak key of a row, short enough to be remembered.
-func key(row docspace.Entry) uint64 {
-	sum := sha256.Sum256([]byte(weakKey(row)))
-	return binary.BigEndian.Uint64(sum[:]) >> (64 - checkpoint.KeyBits)
-}
-
-func keys(rows []docspace.Entry) []uint64 {
-	all := make([]uint64, len(rows))
-	for i, row := range rows {
-		all[i] = key(row)
-	}
-	return all
 }
