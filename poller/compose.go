@@ -44,7 +44,10 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		return next
 	case r.numbers != nil:
 		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted - r.size()}
-		next.Forgotten, next.HiddenAbove, next.Seal = r.numbers.forgotten, r.numbers.crown, seal(r.numbers.newest)
+		next.Forgotten, next.HiddenAbove = r.numbers.forgotten, r.numbers.crown
+		if r.numbers.newest.ID > 0 {
+			next.Seal = seal(r.numbers.newest)
+		}
 		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...)
 	case r.keyed:
 		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)

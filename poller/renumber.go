@@ -12,10 +12,10 @@ import (
 // A numbering is what the mark knows of rows published without ids, once it
 // knows their ids.
 type numbering struct {
-	ids       []int64 // ascending
-	forgotten int64   // highest id below them
-	newest    docspace.Entry
-	crown     int // rows accounted for and not shown above the newest
+	ids       []int64        // ascending
+	forgotten int64          // highest id below them
+	newest    docspace.Entry // zero when none of them is shown
+	crown     int            // rows accounted for and not shown above the newest
 }
 
 // renumber finds the ids of the rows the mark remembers, once the portal tells
@@ -34,12 +34,12 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	if err != nil {
 		return reading{}, err
 	}
-	if b.doubtful || len(b.known) == 0 {
+	if b.doubtful || len(b.known) == 0 && s.low > 0 {
 		return w.undecided(mark), nil
 	}
-	n := &numbering{newest: b.known[len(b.known)-1]}
-	for _, row := range b.known {
-		n.ids = append(n.ids, row.ID)
+	n := &numbering{ids: ids(b.known)}
+	if known := len(b.known); known > 0 { // else none of the published rows can be shown any more
+		n.newest = b.known[known-1]
 	}
 	if s.low > 0 {
 		n.forgotten = s.rows[0].ID - 1

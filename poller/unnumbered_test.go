@@ -437,6 +437,24 @@ func TestALateRowThatAppearsWithTheUpgradeIsStored(t *testing.T) {
 	}
 }
 
+func TestAnUpgradeOfALogOfWhichNothingIsShownAnyMore(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 20} {
+		o := newOldRig(t, Options{})
+		o.record(n)
+		o.poll(t)
+		for top := range n + 1 { // and the room's own first row
+			o.sicken(top)
+		}
+		o.portal.Upgrade("3.7.2")
+		o.record(2)
+		o.poll(t)
+		o.record(150)
+		o.poll(t)
+		o.stands(t)
+	}
+}
+
 func TestARowNeverShownIsNotTakenForPublishedOnes(t *testing.T) {
 	t.Parallel()
 	first := newOldRig(t, Options{Anchor: time.Date(2026, 3, 2, 12, 0, 1, 0, time.UTC)})
