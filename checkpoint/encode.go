@@ -37,6 +37,8 @@ type wire struct {
 	Seal        string         `json:"seal,omitzero"`
 	Keys        string         `json:"keys,omitzero"`
 	Hidden      string         `json:"hidden,omitzero"`
+	Sick        int            `json:"sick,omitzero"`
+	Dropped     int            `json:"dropped,omitzero"`
 	Hashed      int            `json:"hashed,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
@@ -62,6 +64,8 @@ func (m Mark) Encode() ([]byte, error) {
 		Seal:        m.Seal,
 		Keys:        packKeys(m.Unnumbered.Keys),
 		Hidden:      packIndexes(m.Unnumbered.Hidden),
+		Sick:        m.Unnumbered.Sick,
+		Dropped:     m.Unnumbered.Dropped,
 		Hashed:      m.Unnumbered.Hashed,
 		NewestEvent: m.NewestEvent.UTC(),
 		Since:       m.Since.UTC(),
@@ -97,7 +101,7 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || w.HiddenAbove < 0 || w.Hashed < 0 {
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || w.HiddenAbove < 0 || min(w.Hashed, w.Sick, w.Dropped) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -110,7 +114,7 @@ func Decode(b []byte) (Mark, error) {
 		Forgotten:   w.Forgotten,
 		HiddenAbove: w.HiddenAbove,
 		Seal:        w.Seal,
-		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Hashed: w.Hashed},
+		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Sick: w.Sick, Dropped: w.Dropped, Hashed: w.Hashed},
 		NewestEvent: w.NewestEvent,
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,

@@ -32,9 +32,11 @@ var unnumbered = Mark{
 	Folder:    1204,
 	Accounted: 9,
 	Unnumbered: Unnumbered{
-		Keys:   []KeyCount{{1<<KeyBits - 1, 300}, {0, 1}},
-		Hidden: []int{0, 7},
-		Hashed: 9,
+		Keys:    []KeyCount{{1<<KeyBits - 1, 300}, {0, 1}},
+		Hidden:  []int{0, 7},
+		Sick:    1,
+		Dropped: 4,
+		Hashed:  9,
 	},
 }
 

@@ -17,6 +17,11 @@ type Unnumbered struct {
 	// Hidden holds the indexes from the bottom, ascending, of rows near the top
 	// that were accounted for without being shown.
 	Hidden []int
+	// Sick is how many of those were published before.
+	Sick int
+	// Dropped is how many rows are committed whose keys are not remembered any
+	// more.
+	Dropped int
 	// Hashed is the index from the bottom up to which events have an id made
 	// from their content. Above it the portal told ids.
 	Hashed int
@@ -64,7 +69,11 @@ func (u Unnumbered) Remember(keys ...uint64) Unnumbered {
 			kept = append(kept, KeyCount{key, counts[key]})
 		}
 	}
-	u.Keys = slices.Clone(kept[max(0, len(kept)-MaxRecent):])
+	drop := max(0, len(kept)-MaxRecent)
+	for _, k := range kept[:drop] {
+		u.Dropped += k.Count
+	}
+	u.Keys = slices.Clone(kept[drop:])
 	return u
 }
 

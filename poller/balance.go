@@ -16,6 +16,7 @@ type balance struct {
 	unseen   []unseenRow // not accounted for
 	cured    int         // rows among fresh that were accounted for as hidden
 	hidden   []int       // what the mark remembers of hidden rows after this
+	sick     int         // how many more, or less, of those were published
 	freshLow int         // fresh rows among the lowest page's worth
 
 	short    int  // rows that were not found
@@ -91,15 +92,21 @@ func take(left map[uint64]int, k uint64) bool {
 	return true
 }
 
-// takeShifted takes a row for a published one that differs by an hour: once a
-// year the portal reports some so, depending on its time zone.
+// takeShifted takes a row for a published one that differs by an hour, as the
+// portal reports it depending on its time zone.
 func takeShifted(left map[uint64]int, row docspace.Entry) bool {
-	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
-		other := row
-		other.Date = row.Date.Add(shift)
-		if take(left, key(other)) {
-			return true
-		}
+	before, after := row, row
+	before.Date, after.Date = row.Date.Add(-time.Hour), row.Date.Add(time.Hour)
+	return inGap(before.Date) && take(left, key(before)) || inGap(row.Date) && take(left, key(after))
+}
+
+// inGap reports whether a row may be reported an hour late. The portal does so
+// when the hour in UTC is the one that clocks skip in its time zone on that
+// day: somewhere after midnight, in spring.
+func inGap(at time.Time) bool {
+	switch at.Month() {
+	case time.March, time.April, time.September, time.October:
+		return at.Hour() < 4
 	}
 	return false
 }
@@ -129,6 +136,13 @@ func (b *balance) absorb(rows int) bool {
 	if len(b.unseen) < rows {
 		return false
 	}
-	b.unseen = b.unseen[rows:]
+	b.unseen, b.sick = b.unseen[rows:], b.sick+rows
 	return true
+}
+
+// heal takes rows that are shown again for published ones, where that makes the
+// balance what it should be.
+func (b *balance) heal(mark checkpoint.Mark, want int) {
+	healed := max(0, min(b.cured, mark.Unnumbered.Sick, want-b.size()))
+	b.cured, b.sick = b.cured-healed, b.sick-healed
 }

@@ -31,6 +31,7 @@ type reading struct {
 	ordinals []int      // of rows: how many like each were published before
 	cured    int        // rows among them that were accounted for as hidden
 	hidden   []int      // what the mark remembers of hidden rows after this
+	sick     int        // how many of those were published
 	numbers  *numbering // the ids of what was published without; nil if none were found
 }
 

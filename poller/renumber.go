@@ -34,6 +34,11 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	if err != nil {
 		return reading{}, err
 	}
+	if b.doubtful { // from as deep as can be; not so deep may tell more
+		if s, b, err = w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, 0); err != nil {
+			return reading{}, err
+		}
+	}
 	if b.doubtful || len(b.known) == 0 && s.low > 0 {
 		return w.undecided(mark), nil
 	}
@@ -46,7 +51,7 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	}
 	below := func(row unseenRow) bool { return row.index < b.newest }
 	n.crown = len(slices.DeleteFunc(slices.Clone(s.unseen), below)) - len(slices.DeleteFunc(slices.Clone(b.unseen), below))
-	r := reading{numbers: n, keyed: true}
+	r := reading{numbers: n, keyed: true, cured: b.cured}
 	for _, row := range b.fresh.rows {
 		if row.ID < n.newest.ID {
 			r.rows = append(r.rows, row)

@@ -54,7 +54,7 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 	if b.short > 0 {
 		w.passed, w.dug = w.passed+b.short, true
 	}
-	r := reading{unseen: b.unseen, cured: b.cured, hidden: b.hidden, keyed: true, dug: w.dug}
+	r := reading{unseen: b.unseen, cured: b.cured, hidden: b.hidden, sick: mark.Unnumbered.Sick + b.sick, keyed: true, dug: w.dug}
 	r.rows, r.ordinals = b.fresh.first(most)
 	r.last = s.high == w.total && len(r.rows) == len(b.fresh.rows)
 	r.unread = max(0, w.total-mark.Accounted-r.size())
@@ -68,7 +68,7 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 // published ones.
 func (w *walk) undecided(mark checkpoint.Mark) reading {
 	unread := w.total - mark.Accounted
-	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: unread, missing: unread, last: true}
+	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, sick: mark.Unnumbered.Sick, unread: unread, missing: unread, last: true}
 }
 
 // settle reads windows around the mark until one adds up, or nothing more is
@@ -93,6 +93,7 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		}
 		want = s.high - base
 		b := weigh(mark, s)
+		b.heal(mark, want)
 		if b.freshLow == 0 || s.low == 0 {
 			sure = &weighed{s, b, want}
 		}
@@ -180,17 +181,18 @@ func clearOf(hidden []int, low int) int {
 // rows is trusted for half of what it remembers: rows that became visible late
 // may have taken the place of others in its memory.
 func lowest(mark checkpoint.Mark) int {
-	remembered := len(mark.Unnumbered.Hidden)
-	for _, k := range mark.Unnumbered.Keys {
-		remembered += k.Count
+	low := 0
+	if mark.Unnumbered.Dropped > 0 {
+		remembered := 0
+		for _, k := range mark.Unnumbered.Keys {
+			remembered += k.Count
+		}
+		low = max(0, mark.Accounted-remembered/2)
 	}
-	switch {
-	case remembered >= mark.Accounted:
-		return 0
-	case len(mark.Unnumbered.Hidden) == maxHidden:
-		return max(mark.Unnumbered.Hidden[0]+1, mark.Accounted-remembered/2)
+	if len(mark.Unnumbered.Hidden) == maxHidden {
+		low = max(low, mark.Unnumbered.Hidden[0]+1)
 	}
-	return max(0, mark.Accounted-remembered/2)
+	return low
 }
 
 // A lostRowsError says that rows which were published are not in the log any
@@ -223,7 +225,7 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 	}
 	lost := mark.Accounted - top.total
 	if lost <= 0 {
-		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: -lost}, nil
+		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, sick: mark.Unnumbered.Sick, unread: -lost}, nil
 	}
 	s := newWindow(max(0, top.low()), top.total, []sheet{top})
 	newest := slices.ContainsFunc(s.rows, func(row docspace.Entry) bool {
@@ -239,5 +241,5 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 			hidden = append(hidden, index-lost)
 		}
 	}
-	return reading{removed: lost, keyed: true, hidden: hidden, last: true}, nil
+	return reading{removed: lost, keyed: true, hidden: hidden, sick: min(mark.Unnumbered.Sick, len(hidden)), last: true}, nil
 }
