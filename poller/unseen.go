@@ -275,7 +275,7 @@ func (w *walk) aroundAilment(ctx context.Context, mark checkpoint.Mark) (s sheet
 		if well {
 			w.ailment.top.total = s.total
 		}
-	} else {
+	} else if w.ailment.top.total == mark.Accounted+w.given.missing { // only then nothing is to be found in it
 		s, well, err = w.unchanged(ctx)
 		w.same = well && err == nil
 	}
