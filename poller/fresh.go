@@ -165,7 +165,7 @@ func crownAfter(mark checkpoint.Mark, r reading, top sheet) int {
 	case r.last:
 		return top.crown()
 	default:
-		return 0
+		return top.carried(mark.Newest(), mark.HiddenAbove, r.rows[n-1].ID)
 	}
 }
 

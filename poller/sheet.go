@@ -120,6 +120,18 @@ func (s sheet) unseenAbove(id int64, known int) []unseenRow {
 	return slices.Clone(s.unseen[:max(0, n-known)])
 }
 
+// carried returns how many of the lowest known unseen rows above the row with
+// the id lie above another one, too.
+func (s sheet) carried(id int64, known int, other int64) (n int) {
+	above := s.unseenAbove(id, 0)
+	for _, row := range above[max(0, len(above)-known):] {
+		if row.below >= other {
+			n++
+		}
+	}
+	return n
+}
+
 // crown returns how many unseen rows lie above the newest row shown.
 func (s sheet) crown() int {
 	if len(s.rows) == 0 {

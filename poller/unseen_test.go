@@ -288,3 +288,24 @@ func TestAPageOfRowsNobodyCanRenderDoesNotStopTheFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestAHiddenRowAboveALateOneIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{Chunk: 1})
+	row := docspacetest.Action{Code: roomMade, Folder: r.room, Entry: r.room, Title: "row"}
+	r.portal.Record(row)
+	publish := r.portal.Reserve(row)
+	hidden := row
+	hidden.Code, hidden.Unexplained = 5999, true
+	r.portal.Record(hidden)
+	r.poll(t)
+	publish()
+	r.portal.Record(row)
+	r.portal.Record(row)
+	for range 3 {
+		r.poll(t)
+	}
+	if n := r.gaps(); n != 1 {
+		t.Errorf("one hidden row is reported as %d", n)
+	}
+}
