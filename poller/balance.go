@@ -20,8 +20,12 @@ type balance struct {
 	freshLow int         // fresh rows among the lowest page's worth
 
 	short    int  // rows that were not found
+	lost     int  // published rows that are gone, although the log counts enough
 	doubtful bool // what seems fresh may have been forgotten
 }
+
+// settled reports whether what seems fresh can be published.
+func (b balance) settled() bool { return b.lost == 0 && !b.doubtful }
 
 // alike is rows, each with the number of rows like it that came before.
 type alike struct {

@@ -2,7 +2,6 @@ package poller
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"docspace-nats/checkpoint"
@@ -28,19 +27,11 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	}
 	toLowest := mark.Accounted - lowest(mark)
 	s, b, err := w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, toLowest)
-	if lost := new(lostRowsError); errors.As(err, &lost) {
-		return reading{rewound: lost.Error(), last: true}, nil
+	if err == nil && b.doubtful { // from as deep as can be; not so deep may tell more
+		s, b, err = w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, 0)
 	}
-	if err != nil {
-		return reading{}, err
-	}
-	if b.doubtful { // from as deep as can be; not so deep may tell more
-		if s, b, err = w.settle(ctx, mark, sheet{}, docspace.MaxPage-overlap, 0); err != nil {
-			return reading{}, err
-		}
-	}
-	if b.doubtful || len(b.known) == 0 && s.low > 0 {
-		return w.undecided(mark), nil
+	if err != nil || !b.settled() || len(b.known) == 0 && s.low > 0 {
+		return w.unsettled(mark, b), err
 	}
 	n := &numbering{ids: ids(b.known)}
 	if known := len(b.known); known > 0 { // else none of the published rows can be shown any more

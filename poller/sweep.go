@@ -65,7 +65,8 @@ const (
 	sweepSlow = time.Second
 	// sweepLeft is how long a sweep that is not gone on with keeps others out.
 	sweepLeft = 10 * time.Minute
-	// sweepHidden is how many places of hidden rows are remembered.
+	// sweepHidden is how many places of hidden rows are remembered; with one more
+	// all are forgotten and found again.
 	sweepHidden = 10_000
 	// sweepTries is how often a stretch is asked for that gives no answer.
 	sweepTries = 4

@@ -312,11 +312,7 @@ func TestFoundRowsOutliveACommitThatFails(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, restart %t", name, restart), func(t *testing.T) {
 				t.Parallel()
 				r := newSweepRig(t, Options{})
-				r.upTo(1000)
-				publish := r.reserve()
-				r.upTo(4000)
-				r.poll(t)
-				publish()
+				r.missesOne(t)
 				r.poll(t)
 				failed := 0
 				arm(r, func(_ int, events []schema.Event) error {
@@ -338,16 +334,22 @@ func TestFoundRowsOutliveACommitThatFails(t *testing.T) {
 	}
 }
 
+// missesOne has a row become visible three thousand rows below the mark.
+func (r *rig) missesOne(t testing.TB) {
+	t.Helper()
+	r.upTo(1000)
+	publish := r.reserve()
+	r.upTo(4000)
+	r.poll(t)
+	publish()
+}
+
 // An hour without a request but that of the poll, and a day between sweeps that
 // find nothing again and again.
 func TestASweepThatFindsNothingIsNotRepeatedWithinTheHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Options{})
-		r.upTo(1000)
-		publish := r.reserve()
-		r.upTo(4000)
-		r.poll(t)
-		publish()
+		r.missesOne(t)
 		last := r.portal.Rows(r.room)[1000].ID
 		r.portal.Poison(last, http.StatusInternalServerError)
 		r.sick = append(r.sick, last)
@@ -448,11 +450,7 @@ func TestAPollIsHeldUpByAFewRequestsOfASweepOnly(t *testing.T) {
 func TestASweepMakesWayWhileThePortalIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Options{})
-		r.upTo(1000)
-		publish := r.reserve()
-		r.upTo(4000)
-		r.poll(t)
-		publish()
+		r.missesOne(t)
 		r.poll(t)
 		r.portal.Fail(docspacetest.Fault{Route: docspacetest.RouteHistory, Times: -1, Do: docspacetest.Slow(2 * time.Second)})
 		for r.mark(t).State != checkpoint.Watching {

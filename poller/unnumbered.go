@@ -42,14 +42,8 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 		ctx = docspace.Patient(ctx)
 	}
 	s, b, err := w.settle(ctx, mark, top, most, 0)
-	if lost := new(lostRowsError); errors.As(err, &lost) {
-		return reading{rewound: lost.Error(), last: true}, nil
-	}
-	if err != nil {
-		return reading{}, err
-	}
-	if b.doubtful {
-		return w.undecided(mark), nil
+	if err != nil || !b.settled() {
+		return w.unsettled(mark, b), err
 	}
 	if b.short > 0 {
 		w.passed, w.dug = w.passed+b.short, true
@@ -64,9 +58,12 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 	return r, nil
 }
 
-// undecided is the end of a look at more rows than the mark can tell from
-// published ones.
-func (w *walk) undecided(mark checkpoint.Mark) reading {
+// unsettled is the end of a look at rows that were exchanged, or at more of
+// them than the mark can tell from published ones.
+func (w *walk) unsettled(mark checkpoint.Mark, b balance) reading {
+	if b.lost > 0 {
+		return reading{rewound: fmt.Sprintf("%d rows that were published are gone, and others are in their place", b.lost), last: true}
+	}
 	unread := w.total - mark.Accounted
 	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, sick: mark.Unnumbered.Sick, unread: unread, missing: unread, last: true}
 }
@@ -129,7 +126,8 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 			case !moved && again && b.absorb(excess):
 				return s, b, nil // they are not shown any more
 			case !moved && again:
-				return window{}, balance{}, &lostRowsError{excess}
+				b.lost = excess
+				return s, b, nil
 			}
 			want, again = min(most, w.above(mark)), !moved
 		}
@@ -193,14 +191,6 @@ func lowest(mark checkpoint.Mark) int {
 		low = max(low, mark.Unnumbered.Hidden[0]+1)
 	}
 	return low
-}
-
-// A lostRowsError says that rows which were published are not in the log any
-// more, although it counts enough.
-type lostRowsError struct{ rows int }
-
-func (e *lostRowsError) Error() string {
-	return fmt.Sprintf("%d rows that were published are gone, and others are in their place", e.rows)
 }
 
 // recount asks for the count again and reports whether it moved, which a row

@@ -47,8 +47,8 @@ type walk struct {
 	nameless atomic.Bool // … or did not, in an answer of this poll
 	keyed    bool        // rows are known by their content
 	hidden   []int       // where some are likely not to be shown, from the bottom
-	passed   int         // of those, how many below were searched for in vain
-	dug      bool        // … in this poll
+	passed   int         // missing rows below that were searched for in vain
+	dug      bool        // they were in this poll
 
 	accounted int              // rows the mark accounts for
 	next      int              // bottom index of the next row to read, as far as known
