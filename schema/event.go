@@ -63,7 +63,7 @@ type Data struct {
 	Action              ActionRef  `json:"action"`                // what happened
 	Outcome             string     `json:"outcome"`               // Success, Failure or Unknown
 	Severity            int        `json:"severity"`              // OCSF severity id, 1 to 4
-	Late                bool       `json:"late,omitzero"`         // became visible after rows with higher ids
+	Late                bool       `json:"late,omitzero"`         // became visible after later rows
 	TimeUnknown         bool       `json:"time_unknown,omitzero"` // Time is RecordedTime
 	Actor               Actor      `json:"actor"`
 	Target              *Target    `json:"target,omitzero"`
