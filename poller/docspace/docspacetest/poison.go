@@ -39,6 +39,15 @@ func (p *Portal) HideID(ids ...int64) {
 	}
 }
 
+// ShowID tells the audit id of single rows again.
+func (p *Portal) ShowID(ids ...int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		delete(p.nameless, id)
+	}
+}
+
 // poisoned is the answer to a page with such a row; nil to others.
 func (p *Portal) poisoned(rows []*row) *reply {
 	if len(p.poison) == 0 {
