@@ -33,7 +33,7 @@ type wire struct {
 	Newest      int64          `json:"newest,omitzero"` // for readers; Recent is what counts
 	Recent      string         `json:"recent,omitzero"`
 	Forgotten   int64          `json:"forgotten,omitzero"`
-	HiddenAbove int            `json:"hidden_above,omitzero"`
+	Places      string         `json:"places,omitzero"`
 	Seal        string         `json:"seal,omitzero"`
 	Keys        string         `json:"keys,omitzero"`
 	Hidden      string         `json:"hidden,omitzero"`
@@ -60,7 +60,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Newest:      m.Newest(),
 		Recent:      packIDs(m.Recent),
 		Forgotten:   m.Forgotten,
-		HiddenAbove: m.HiddenAbove,
+		Places:      packPlaces(m.Hidden),
 		Seal:        m.Seal,
 		Keys:        packKeys(m.Unnumbered.Keys),
 		Hidden:      packIndexes(m.Unnumbered.Hidden),
@@ -93,6 +93,10 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
+	places, err := unpackPlaces(w.Places)
+	if err != nil {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
+	}
 	keys, err := unpackKeys(w.Keys)
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
@@ -101,7 +105,7 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || w.HiddenAbove < 0 || min(w.Hashed, w.Sick, w.Dropped) < 0 {
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Sick, w.Dropped) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -112,7 +116,7 @@ func Decode(b []byte) (Mark, error) {
 		Accounted:   w.Accounted,
 		Recent:      recent,
 		Forgotten:   w.Forgotten,
-		HiddenAbove: w.HiddenAbove,
+		Hidden:      places,
 		Seal:        w.Seal,
 		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Sick: w.Sick, Dropped: w.Dropped, Hashed: w.Hashed},
 		NewestEvent: w.NewestEvent,
@@ -166,4 +170,48 @@ func unpackIDs(text string) ([]int64, error) {
 		ids, prev, b = append(ids, next), next, b[n:]
 	}
 	return ids, nil
+}
+
+// packPlaces writes ascending places: how far each lies above the one before,
+// and how far its upper end above its lower one, 0 for none.
+func packPlaces(places []Place) string {
+	var b []byte
+	var prev int64
+	for _, p := range places {
+		b = binary.AppendUvarint(b, uint64(p.Below-prev))
+		b = binary.AppendUvarint(b, uint64(max(0, p.Above-p.Below)))
+		prev = p.Below
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// unpackPlaces reads what packPlaces wrote.
+func unpackPlaces(text string) ([]Place, error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("places: %w", err)
+	}
+	var places []Place
+	var prev int64
+	for len(b) > 0 {
+		step, n := binary.Uvarint(b)
+		if n <= 0 {
+			return nil, errors.New("places: cut off")
+		}
+		size, m := binary.Uvarint(b[n:])
+		p := Place{Below: prev + int64(step)}
+		if size > 0 {
+			p.Above = p.Below + int64(size)
+		}
+		switch {
+		case m <= 0:
+			return nil, errors.New("places: cut off")
+		case p.Below < prev || p.Above != 0 && p.Above <= p.Below:
+			return nil, errors.New("places: not an ascending list")
+		case len(places) == MaxHidden:
+			return nil, fmt.Errorf("places: more than %d", MaxHidden)
+		}
+		places, prev, b = append(places, p), p.Below, b[n+m:]
+	}
+	return places, nil
 }

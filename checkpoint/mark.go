@@ -7,6 +7,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,9 @@ var ErrConflict = errors.New("another writer moved the mark")
 // visible late is recognised as long as fewer rows than this were committed
 // above it.
 const MaxRecent = 1024
+
+// MaxHidden is how many hidden rows a mark remembers at most.
+const MaxHidden = 256
 
 // A State is what the connector can say about a folder.
 type State string
@@ -61,9 +65,10 @@ type Mark struct {
 	// Forgotten is the highest committed id that is not in Recent any more. Ids
 	// up to it cannot be told apart and count as committed.
 	Forgotten int64
-	// HiddenAbove is how many rows accounted for lie above the newest committed
-	// one, because the portal counts and does not show them.
-	HiddenAbove int
+	// Hidden tells where rows lie that were accounted for without being published,
+	// because the portal counts and does not show them: at most MaxHidden,
+	// ascending, those near the top.
+	Hidden []Place
 	// Seal recognises the newest committed row, so that another row with its id
 	// is not taken for it. Its form is the writer's business; "" matches all.
 	Seal string
@@ -112,6 +117,30 @@ func (m Mark) Remember(ids ...int64) Mark {
 		recent = slices.Clone(recent[drop:])
 	}
 	m.Recent = recent
+	return m
+}
+
+// A Place is where a row lies that is not shown: between two rows that were.
+type Place struct {
+	Below int64 // id of the row next below; 0: it was the oldest
+	Above int64 // id of the row next above; 0: it was the newest
+}
+
+// Holds reports whether a row with the id may lie there.
+func (p Place) Holds(id int64) bool { return p.Below < id && (p.Above == 0 || id < p.Above) }
+
+// Hide returns the mark with its hidden rows replaced.
+func (m Mark) Hide(places ...Place) Mark {
+	m.Hidden = nil
+	for _, p := range places {
+		if p.Above == 0 || p.Above > m.Forgotten {
+			m.Hidden = append(m.Hidden, p)
+		}
+	}
+	slices.SortFunc(m.Hidden, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(a.Below, b.Below), cmp.Compare(a.Above, b.Above))
+	})
+	m.Hidden = m.Hidden[max(0, len(m.Hidden)-MaxHidden):]
 	return m
 }
 

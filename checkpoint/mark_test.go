@@ -20,7 +20,7 @@ var sample = Mark{
 	Accounted:   70_000,
 	Recent:      []int64{90_411, 90_412, 90_500, 2_000_000_000_000},
 	Forgotten:   90_400,
-	HiddenAbove: 2,
+	Hidden:      []Place{{90_411, 90_500}, {90_411, 90_500}, {2_000_000_000_000, 0}},
 	Seal:        "5011:1772453045:9f86d081",
 	NewestEvent: time.Date(2026, 3, 2, 12, 4, 5, 0, time.UTC),
 	Since:       time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
@@ -45,7 +45,7 @@ var sameMark = cmp.Options{cmpopts.IgnoreUnexported(Mark{}), cmpopts.EquateEmpty
 func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	t.Parallel()
 	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
-		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"hidden_above":2,"seal":"5011:1772453045:9f86d081",` +
+		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"places":"q8IFWQBZ1f2iypo6AA","seal":"5011:1772453045:9f86d081",` +
 		`"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711"}`
 	got, err := sample.Encode()
 	if err != nil || string(got) != want {
@@ -95,6 +95,40 @@ func TestAMarkOfRowsWithoutIDsSurvivesEncoding(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestPlacesOfHiddenRowsSurviveEncoding(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var places []Place
+		for range rapid.IntRange(0, MaxHidden+20).Draw(t, "places") {
+			p := Place{Below: rapid.Int64Range(0, 1<<60).Draw(t, "below")}
+			if size := rapid.Int64Range(0, 1<<60).Draw(t, "size"); size > 1 {
+				p.Above = p.Below + size
+			}
+			places = append(places, p)
+		}
+		m := Mark{Folder: 1}.Hide(places...)
+		if len(m.Hidden) != min(len(places), MaxHidden) {
+			t.Fatalf("%d of %d places are kept", len(m.Hidden), len(places))
+		}
+		b, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(b)
+		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
+			t.Fatalf("%v\n%s", err, diff)
+		}
+	})
+}
+
+func TestHiddenRowsAmongForgottenOnesAreForgotten(t *testing.T) {
+	t.Parallel()
+	m := Mark{Forgotten: 10}.Hide(Place{12, 0}, Place{4, 8}, Place{8, 10}, Place{8, 12})
+	if diff := cmp.Diff([]Place{{8, 12}, {12, 0}}, m.Hidden); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func count(rows []uint64, row uint64) (n int) {

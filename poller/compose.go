@@ -44,21 +44,20 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		return next
 	case r.numbers != nil:
 		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted - r.size()}
-		next.Forgotten, next.HiddenAbove = r.numbers.forgotten, r.numbers.crown
+		next.Forgotten = r.numbers.forgotten
 		if r.numbers.newest.ID > 0 {
 			next.Seal = seal(r.numbers.newest)
 		}
-		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...)
+		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...).Hide(r.places...)
 	case r.keyed:
 		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)
 		next.Unnumbered.Hidden, next.Unnumbered.Sick = r.hidden, r.sick
 		return next
 	}
-	next.HiddenAbove = r.crown
 	if n := len(r.rows); n > 0 && r.rows[n-1].ID > next.Newest() {
 		next.Seal = seal(r.rows[n-1])
 	}
-	return next.Remember(ids(r.rows)...)
+	return next.Remember(ids(r.rows)...).Hide(r.places...)
 }
 
 func ids(rows []docspace.Entry) []int64 {

@@ -1,12 +1,10 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"time"
 
 	"docspace-nats/checkpoint"
@@ -18,7 +16,8 @@ import (
 type reading struct {
 	rows    []docspace.Entry      // not yet committed, ascending by id
 	unseen  []unseenRow           // not yet accounted for, and never to be seen
-	crown   int                   // unseen rows above the newest committed one, after this
+	cured   int                   // rows among rows that were accounted for as hidden
+	places  []checkpoint.Place    // of all that is accounted for and was never published, after this
 	removed int                   // committed rows that are gone from the bottom of the log
 	missing int                   // rows the portal counts that were not found
 	unread  int                   // rows left after these
@@ -29,11 +28,13 @@ type reading struct {
 
 	keyed    bool       // the rows have no ids
 	ordinals []int      // of rows: how many like each were published before
-	cured    int        // rows among them that were accounted for as hidden
 	hidden   []int      // what the mark remembers of hidden rows after this
 	sick     int        // how many of those were published
 	numbers  *numbering // the ids of what was published without; nil if none were found
 }
+
+// empty reports whether nothing is to be published.
+func (r reading) empty() bool { return len(r.rows)+len(r.unseen) == 0 }
 
 // size is how many rows it accounts for.
 func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured }
@@ -68,7 +69,7 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 				w.climbing, w.keyed = false, true
 				continue
 			}
-			if err != nil || r.size() > 0 || r.rewound != "" {
+			if err != nil || !r.empty() || r.rewound != "" {
 				return r, err
 			}
 			w.climbing, w.climbed = false, true
@@ -99,7 +100,7 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 // the mark: more than a page came in since the walk arrived there, or none of
 // its rows is shown.
 func (w *walk) restless(mark checkpoint.Mark, top sheet) reading {
-	r := reading{crown: mark.HiddenAbove, last: true}
+	r := reading{places: mark.Hidden, last: true}
 	if top.total != mark.Accounted {
 		r.unread = max(1, top.total-mark.Accounted)
 	}
@@ -123,31 +124,21 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	if reason := rewound(top, mark); reason != "" {
 		return reading{rewound: reason, last: true}, nil
 	}
-	r := reading{
-		rows:   unknown(top, mark),
-		unseen: top.unseenAbove(mark.Newest(), mark.HiddenAbove),
-		last:   true,
-	}
-	unread := top.total - mark.Accounted
-	if unread < 0 && r.size() == 0 {
-		r.removed = -unread
-	}
-	if missing := unread - r.size(); missing > 0 && !w.searched(missing) {
-		if err := w.search(docspace.Patient(ctx), mark, top, missing, &r); err != nil {
+	t, unread, dug := top.tally(mark), top.total-mark.Accounted, false
+	if missing := unread - t.size(); missing > 0 && !w.searched(missing) {
+		var err error
+		if t, err = w.search(docspace.Patient(ctx), mark, top, unread); err != nil {
 			return reading{}, err
 		}
+		dug = true
 	}
-	slices.SortFunc(r.rows, func(a, b docspace.Entry) int { return cmp.Compare(a.ID, b.ID) })
-	if len(r.rows) > most {
-		r.rows, r.last = r.rows[:most], false
-		r.unseen, _ = split(r.unseen, r.rows[most-1].ID)
+	r := t.first(most)
+	r.dug, r.unread = dug, max(0, unread-r.size())
+	if unread < 0 && r.empty() {
+		r.removed = -unread
 	}
-	r.crown = crownAfter(mark, r, top)
-	r.unread = max(0, unread-r.size())
 	if r.size() > 0 && r.size() > unread {
-		// Rows came in after they were counted, or a row that was a gap can be
-		// seen now. Only another look tells, before a late row cancels it out.
-		r.last = false
+		r.last = false // rows came in after they were counted: only another look tells
 	}
 	if r.last {
 		r.missing = r.unread
@@ -155,61 +146,25 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	return r, nil
 }
 
-// crownAfter returns how many unseen rows will lie above the newest committed
-// row, accounted for.
-func crownAfter(mark checkpoint.Mark, r reading, top sheet) int {
-	n := len(r.rows)
-	switch {
-	case n == 0 || r.rows[n-1].ID < mark.Newest():
-		return mark.HiddenAbove + len(r.unseen)
-	case r.last:
-		return top.crown()
-	default:
-		return top.carried(mark.Newest(), mark.HiddenAbove, r.rows[n-1].ID)
-	}
-}
-
-// search looks for missing rows below the newest page, as deep as the mark
-// remembers. Reading downwards, rows inserted meanwhile repeat and never hide
-// others.
-func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, missing int, r *reading) error {
-	r.dug = true
-	seen := make(map[int64]bool, len(r.rows))
-	for _, row := range r.rows {
-		seen[row.ID] = true
-	}
-	found := 0
-	for offset := s.start + s.asked - 1; found < missing && offset < s.total && !s.below(mark.Forgotten+1); offset += step {
+// search reads on below the newest page, as deep as the mark remembers, until
+// all is found that the portal counts. Reading downwards, rows inserted meanwhile
+// repeat and never hide others.
+func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, unread int) (tally, error) {
+	t := s.tally(mark)
+	for last := s; t.size() < unread && last.low() > 0 && !s.below(mark.Forgotten+1); t = s.tally(mark) {
 		var err error
-		if s, err = w.fetch(ctx, offset, docspace.MaxPage); err != nil {
-			return err
+		if last, err = w.fetch(ctx, last.start+last.asked-1, docspace.MaxPage); err != nil {
+			return tally{}, err
 		}
-		for _, row := range unknown(s, mark) {
-			if !seen[row.ID] {
-				seen[row.ID] = true
-				r.rows = append(r.rows, row)
-				found++
-			}
-		}
+		s = s.extend(last)
 	}
-	return nil
+	return t, nil
 }
 
 // searched reports whether as many missing rows were already searched for
 // lately, in vain.
 func (w *walk) searched(missing int) bool {
 	return missing <= w.given.missing && time.Since(w.given.at) < searchAgain
-}
-
-// unknown returns the rows of a sheet that are not committed.
-func unknown(s sheet, mark checkpoint.Mark) []docspace.Entry {
-	var rows []docspace.Entry
-	for _, row := range s.rows {
-		if !mark.Known(row.ID) {
-			rows = append(rows, row)
-		}
-	}
-	return rows
 }
 
 // reaches reports whether the newest page goes down to the mark, or to the

@@ -14,7 +14,6 @@ type numbering struct {
 	ids       []int64        // ascending
 	forgotten int64          // highest id below them
 	newest    docspace.Entry // zero when none of them is shown
-	crown     int            // rows accounted for and not shown above the newest
 }
 
 // renumber finds the ids of the rows the mark remembers, once the portal tells
@@ -41,8 +40,12 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 		n.forgotten = s.rows[0].ID - 1
 	}
 	below := func(row unseenRow) bool { return row.index < b.newest }
-	n.crown = len(slices.DeleteFunc(slices.Clone(s.unseen), below)) - len(slices.DeleteFunc(slices.Clone(b.unseen), below))
 	r := reading{numbers: n, keyed: true, cured: b.cured}
+	for _, row := range s.unseen {
+		if below(row) || !slices.Contains(b.unseen, row) {
+			r.places = append(r.places, s.place(row))
+		}
+	}
 	for _, row := range b.fresh.rows {
 		if row.ID < n.newest.ID {
 			r.rows = append(r.rows, row)
@@ -55,4 +58,16 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	}
 	r.unread = w.total - mark.Accounted - r.size()
 	return r, nil
+}
+
+// place returns where a row lies that is not shown, by the ids of the others.
+func (s window) place(row unseenRow) (p checkpoint.Place) {
+	for i, index := range s.indexes() {
+		if index > row.index {
+			p.Above = s.rows[i].ID
+			break
+		}
+		p.Below = s.rows[i].ID
+	}
+	return p
 }

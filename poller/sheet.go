@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
+	"docspace-nats/checkpoint"
 	"docspace-nats/poller/docspace"
 )
 
@@ -25,7 +27,12 @@ type sheet struct {
 type unseenRow struct {
 	index  int   // from the bottom
 	below  int64 // id of the row shown next below it; 0 when none is
+	above  int64 // id of the row shown next above it; 0 when none is
 	status int   // HTTP status of the pages that hold it; 200 when it is just left out
+}
+
+func (u unseenRow) place() checkpoint.Place {
+	return checkpoint.Place{Below: u.below, Above: u.above}
 }
 
 // newSheet leaves out rows without an id where others have one: they are
@@ -110,36 +117,29 @@ func (s sheet) above(id int64) []docspace.Entry {
 	return fresh
 }
 
-// unseenAbove returns the unseen rows above the row with the id, newest first,
-// less the lowest known ones.
-func (s sheet) unseenAbove(id int64, known int) []unseenRow {
-	n := 0
-	for n < len(s.unseen) && s.unseen[n].below >= id {
-		n++
+// extend returns the sheet with what another one shows below it.
+func (s sheet) extend(next sheet) sheet {
+	low, lowest, highest := s.low(), int64(math.MaxInt64), int64(0)
+	if n := len(s.rows); n > 0 {
+		lowest = s.rows[n-1].ID
 	}
-	return slices.Clone(s.unseen[:max(0, n-known)])
-}
-
-// carried returns how many of the lowest known unseen rows above the row with
-// the id lie above another one, too.
-func (s sheet) carried(id int64, known int, other int64) (n int) {
-	above := s.unseenAbove(id, 0)
-	for _, row := range above[max(0, len(above)-known):] {
-		if row.below >= other {
-			n++
+	s.rows, s.unseen = slices.Clone(s.rows), slices.Clone(s.unseen)
+	for _, row := range next.rows {
+		if row.ID < lowest {
+			s.rows, highest = append(s.rows, row), max(highest, row.ID)
 		}
 	}
-	return n
-}
-
-// crown returns how many unseen rows lie above the newest row shown.
-func (s sheet) crown() int {
-	if len(s.rows) == 0 {
-		return len(s.unseen)
+	for i := range s.unseen {
+		s.unseen[i].below = cmp.Or(s.unseen[i].below, highest)
 	}
-	n := 0
-	for n < len(s.unseen) && s.unseen[n].below == s.rows[0].ID {
-		n++
+	for _, u := range next.unseen {
+		if u.index < low {
+			if u.above == 0 && lowest < math.MaxInt64 {
+				u.above = lowest
+			}
+			s.unseen = append(s.unseen, u)
+		}
 	}
-	return n
+	s.asked = s.total - next.low()
+	return s
 }

@@ -152,7 +152,7 @@ func (p *Poller) sweep(ctx context.Context, mark checkpoint.Mark, r reading, mos
 		return r, nil
 	case err != nil:
 		p.sweeper.end(s)
-		if r.size() > 0 {
+		if !r.empty() {
 			return r, nil
 		}
 		return r, fmt.Errorf("sweep of folder %d: %v", mark.Folder, err) // its kind says nothing about other folders
@@ -202,9 +202,8 @@ func (s *sweep) handOut(r reading, most int) reading {
 	slices.SortFunc(s.found, func(a, b docspace.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	r.rows, s.useful = slices.Concat(s.found[:n], r.rows), true
 	if n > r.missing {
-		// Among them is a row that was a gap. Only another look tells what is
-		// missing now.
-		r.last = false
+		// Some were gaps. Only another look tells what is missing now.
+		r.cured, r.last = r.cured+n-r.missing, false
 	}
 	r.missing = max(0, r.missing-n)
 	r.unread = r.missing

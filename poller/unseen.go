@@ -135,8 +135,16 @@ func (c *cut) addSick(ctx context.Context, start int, failure error) error {
 	if _, guessed := slices.BinarySearch(c.guesses, start); !guessed {
 		c.sick = append(c.sick, start)
 	}
-	c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -start, status: poison(failure)})
+	c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -start, above: c.lowest(), status: poison(failure)})
 	return nil
+}
+
+// lowest is the id of the last row read, 0 when there is none.
+func (c *cut) lowest() int64 {
+	if n := len(c.sheet.rows); n > 0 {
+		return c.sheet.rows[n-1].ID
+	}
+	return 0
 }
 
 // elsewhere looks for a row outside of a page that has none to show. One is
@@ -168,7 +176,7 @@ func (c *cut) add(part sheet) error {
 		return errMoved
 	}
 	for i := range part.short() {
-		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -(part.start + i), status: http.StatusOK})
+		c.sheet.unseen = append(c.sheet.unseen, unseenRow{index: -(part.start + i), above: c.lowest(), status: http.StatusOK})
 	}
 	if len(part.rows) == 0 {
 		return nil

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,13 +51,14 @@ type walk struct {
 	passed   int         // missing rows below that were searched for in vain
 	dug      bool        // they were in this poll
 
-	accounted int              // rows the mark accounts for
-	next      int              // bottom index of the next row to read, as far as known
-	arrived   int              // count under which next was found by reading; noCount if it is the mark's
-	link      int64            // id of the newest row read; 0 for none
-	crown     int              // unseen rows above it that are accounted for or among unseen
-	rows      []docspace.Entry // read but not handed out, ascending by id
-	unseen    []unseenRow      // the same, of rows that are not shown
+	accounted int                // rows the mark accounts for
+	next      int                // bottom index of the next row to read, as far as known
+	arrived   int                // count under which next was found by reading; noCount if it is the mark's
+	link      int64              // id of the newest row read; 0 for none
+	rows      []docspace.Entry   // read but not handed out, ascending by id
+	unseen    []unseenRow        // the same, of rows that are not shown
+	cured     int                // rows that were accounted for as hidden
+	places    []checkpoint.Place // of hidden rows that are accounted for or were handed out
 
 	depth int             // pages read ahead
 	ahead map[int]*future // by the bottom index they were asked for
@@ -129,11 +131,11 @@ func (w *walk) withoutIDs() bool { return w.nameless.Load() && !w.told.Load() }
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
 	w.accounted, w.arrived = mark.Accounted, noCount
-	w.next, w.link, w.crown = min(mark.Accounted, w.total-1), mark.Newest(), mark.HiddenAbove
+	w.next, w.link = min(mark.Accounted, w.total-1), mark.Newest()
 	if w.link == 0 {
 		w.next = 0
 	}
-	w.rows, w.unseen = nil, nil
+	w.rows, w.unseen, w.cured, w.places = nil, nil, 0, slices.Clone(mark.Hidden)
 	clear(w.ahead)
 }
 
@@ -171,14 +173,14 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 			return reading{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 		}
 	}
-	if len(w.rows) <= most {
-		r := reading{rows: w.rows, unseen: w.unseen, crown: w.crown}
-		w.rows, w.unseen = nil, nil
-		return r, nil
+	r := reading{rows: w.rows, unseen: w.unseen, cured: w.cured}
+	w.rows, w.unseen, w.cured = nil, nil, 0
+	if len(r.rows) > most {
+		r.rows, w.rows = r.rows[:most:most], r.rows[most:]
+		r.unseen, w.unseen = split(r.unseen, r.rows[most-1].ID)
 	}
-	r := reading{rows: w.rows[:most:most]}
-	w.rows = w.rows[most:]
-	r.unseen, w.unseen = split(w.unseen, r.rows[most-1].ID)
+	w.places = append(w.places, places(r.unseen)...)
+	r.places = slices.Clone(w.places)
 	return r, nil
 }
 
@@ -204,19 +206,43 @@ func (w *walk) climb(ctx context.Context) error {
 	if s.anonymous() {
 		return errNameless
 	}
-	known := w.crown
-	if w.link != 0 && !s.below(w.link+1) {
-		s.unseen, known = w.unread(s.unseen), 0
-	}
-	unseen, fresh := s.unseenAbove(w.link, known), s.above(w.link)
-	w.rows, w.unseen = append(w.rows, fresh...), append(w.unseen, unseen...)
-	if n := len(fresh); n > 0 {
-		w.link, w.crown = fresh[n-1].ID, s.crown()
+	fresh := s.above(w.link)
+	if w.link == 0 || s.below(w.link+1) {
+		w.recognise(s.unseen, fresh)
 	} else {
-		w.crown += len(unseen)
+		w.unseen = append(w.unseen, w.unread(s.unseen)...)
+		w.bound(fresh)
+	}
+	if n := len(fresh); n > 0 {
+		w.rows, w.link = append(w.rows, fresh...), fresh[n-1].ID
 	}
 	w.next, w.arrived = s.end(), s.total
 	return nil
+}
+
+// recognise takes over the unseen rows of a page above the link, less those that
+// are accounted for. What was taken from above the newest row of the page before
+// is in this one, too, and better told there.
+func (w *walk) recognise(unseen []unseenRow, fresh []docspace.Entry) {
+	_, unseen = split(unseen, w.link)
+	w.unseen, _ = split(w.unseen, w.link)
+	below := slices.DeleteFunc(slices.Clone(w.places), func(p checkpoint.Place) bool { return end(p) > w.link })
+	above := slices.DeleteFunc(w.places, func(p checkpoint.Place) bool { return end(p) <= w.link })
+	unseen, hidden, cured := match(unseen, above, fresh)
+	w.unseen, w.cured, w.places = append(w.unseen, unseen...), w.cured+cured, append(below, hidden...)
+}
+
+// bound ends the places above the link at the first row that is shown there.
+func (w *walk) bound(fresh []docspace.Entry) {
+	if len(fresh) == 0 {
+		return
+	}
+	for i := range w.unseen {
+		w.unseen[i].above = cmp.Or(w.unseen[i].above, fresh[0].ID)
+	}
+	for i := range w.places {
+		w.places[i].Above = cmp.Or(w.places[i].Above, fresh[0].ID)
+	}
 }
 
 // unread returns the unseen rows that only their index tells from those read
