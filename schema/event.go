@@ -173,8 +173,8 @@ type Connector struct {
 	Reason     string `json:"reason,omitzero"`      // a word for machines: "unrenderable"
 	Detail     string `json:"detail,omitzero"`      // a sentence for people
 	Status     int    `json:"status,omitzero"`      // HTTP status of the portal's answer
-	FirstIndex *int64 `json:"first_index,omitzero"` // of a gap: index from the oldest row, which is 0
-	Rows       int64  `json:"rows,omitzero"`        // how many rows are concerned
+	FirstIndex *int64 `json:"first_index,omitzero"` // of a gap: index of its lowest row, from the oldest, which is 0
+	Rows       int64  `json:"rows,omitzero"`        // how many rows are concerned: of a gap, those it reports, next to each other or not
 	Accounted  *int64 `json:"accounted,omitzero"`   // rows published or reported so far
 	Total      *int64 `json:"total,omitzero"`       // rows the portal counts
 }

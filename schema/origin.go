@@ -58,14 +58,14 @@ func (o Origin) Event(action Action, known bool, mode string, when, recorded tim
 // What the connector says about its own work: the name of the action, the last
 // token of the subject.
 const (
-	Gap          = "gap"          // rows could not be read and never will; FirstIndex and Rows say which
+	Gap          = "gap"          // rows the portal counts and does not show; FirstIndex is the lowest of them, Rows how many
 	Blind        = "blind"        // the folder cannot be read any more
 	Seeing       = "seeing"       // a blind folder can be read again
-	Rewound      = "rewound"      // the newest published rows are gone, an operator must decide
-	Reset        = "reset"        // an operator moved the mark
+	Rewound      = "rewound"      // the newest published rows are gone; nothing is published until they are back
+	Reset        = "reset"        // an operator moved the mark; nothing can do that yet
 	Unreconciled = "unreconciled" // the portal's count and the rows found disagree
 	Reconciled   = "reconciled"   // they agree again
-	Shrunk       = "shrunk"       // rows were removed below the published ones
+	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
 )
 
 // Connector returns an event about the connector's own work on the folder.
