@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
+	"docspace-nats/schema"
 )
 
 func TestTheReadmeTableIsTheConfiguration(t *testing.T) {
@@ -64,6 +66,29 @@ func TestEveryTestThatIsNamedExists(t *testing.T) {
 	for _, name := range named {
 		if !strings.Contains(source.String(), "func "+name[1]+"(") {
 			t.Errorf("README.md names %s, which does not exist", name[1])
+		}
+	}
+}
+
+func TestEverySignalIsExplained(t *testing.T) {
+	t.Parallel()
+	_, signals, found := strings.Cut(readFile(t, filepath.Join(repositoryDir, "README.md")), "\n## Signals\n")
+	if !found {
+		t.Fatal("README.md has no part that explains the signals")
+	}
+	signals, _, _ = strings.Cut(signals, "\n## ")
+	var names []string
+	for _, state := range checkpoint.States() {
+		names = append(names, string(state))
+	}
+	for action := range schema.Catalogue() {
+		if action.Category == "connector" {
+			names = append(names, action.Name)
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(signals, "`"+name+"`") {
+			t.Errorf("README.md does not explain %s", name)
 		}
 	}
 }
