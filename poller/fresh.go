@@ -132,6 +132,11 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 		}
 		dug = true
 	}
+	if t.cured > 0 {
+		if moved, err := w.recount(ctx); moved || err != nil {
+			return reading{places: mark.Hidden}, err // it may be hidden still: see recognise
+		}
+	}
 	r := t.first(most)
 	r.dug, r.unread = dug, max(0, unread-r.size())
 	if unread < 0 && r.empty() {

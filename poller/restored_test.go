@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -284,5 +285,19 @@ func TestAPageOfHiddenRowsIsAccountedFor(t *testing.T) {
 func (r *rig) upTo(n int) {
 	for r.portal.Count(r.room) < n {
 		r.portal.Record(docspacetest.Action{Code: 5070, Folder: r.room, Entry: r.room, Title: "row"})
+	}
+}
+
+func TestTheOldestRowFallsSickWhenItIsTheNewestPublished(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.upTo(1)
+	r.poll(t)
+	oldest := r.stored()[0]
+	r.portal.Poison(oldest, http.StatusInternalServerError)
+	r.upTo(250)
+	report := r.poll(t)
+	if got, want := r.stored(), r.shown(); !slices.Equal(got, want) || report.State != checkpoint.Watching || r.gaps() > 0 {
+		t.Errorf("%s; %+v, %d gaps", difference(got, want), report, r.gaps())
 	}
 }

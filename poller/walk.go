@@ -207,8 +207,10 @@ func (w *walk) climb(ctx context.Context) error {
 		return errNameless
 	}
 	fresh := s.above(w.link)
-	if w.link == 0 || s.below(w.link+1) {
-		w.recognise(s.unseen, fresh)
+	if w.link == 0 || s.below(w.link+1) || s.low() < 0 {
+		if moved, err := w.recognise(ctx, s.unseen, fresh); moved || err != nil {
+			return err
+		}
 	} else {
 		w.unseen = append(w.unseen, w.unread(s.unseen)...)
 		w.bound(fresh)
@@ -222,14 +224,20 @@ func (w *walk) climb(ctx context.Context) error {
 
 // recognise takes over the unseen rows of a page above the link, less those that
 // are accounted for. What was taken from above the newest row of the page before
-// is in this one, too, and better told there.
-func (w *walk) recognise(unseen []unseenRow, fresh []docspace.Entry) {
+// is in this one, too, and better told there. It takes nothing where rows came
+// in, which can hide from a page that is not full that it has a hidden row.
+func (w *walk) recognise(ctx context.Context, unseen []unseenRow, fresh []docspace.Entry) (moved bool, err error) {
 	_, unseen = split(unseen, w.link)
+	unseen, places, cured := match(unseen, w.places, fresh)
+	if cured > 0 {
+		if moved, err := w.recount(ctx); moved || err != nil {
+			clear(w.ahead)
+			return moved, err
+		}
+	}
 	w.unseen, _ = split(w.unseen, w.link)
-	below := slices.DeleteFunc(slices.Clone(w.places), func(p checkpoint.Place) bool { return end(p) > w.link })
-	above := slices.DeleteFunc(w.places, func(p checkpoint.Place) bool { return end(p) <= w.link })
-	unseen, hidden, cured := match(unseen, above, fresh)
-	w.unseen, w.cured, w.places = append(w.unseen, unseen...), w.cured+cured, append(below, hidden...)
+	w.unseen, w.cured, w.places = append(w.unseen, unseen...), w.cured+cured, places
+	return false, nil
 }
 
 // bound ends the places above the link at the first row that is shown there.
@@ -271,10 +279,11 @@ func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
 			return sheet{}, err
 		}
 		w.count(s.total)
+		oldest := s.size() < s.asked // the log ends in it
 		switch {
-		case s.lacks(w.link), s.size() < s.asked && !s.below(w.link+1):
+		case s.lacks(w.link), oldest && !s.below(w.link+1) && !s.hides(w.link):
 			return sheet{}, &lostLinkError{w.folder, w.link}
-		case s.below(w.link + 1):
+		case s.below(w.link + 1), oldest:
 			return s, nil
 		case w.arrived == s.total && len(s.unseen) > 0 && s.low() <= w.next && s.end() > w.next:
 			return s, nil // only unseen rows lie between: the count is the one next was found under
