@@ -129,18 +129,20 @@ type Place struct {
 // Holds reports whether a row with the id may lie there.
 func (p Place) Holds(id int64) bool { return p.Below < id && (p.Above == 0 || id < p.Above) }
 
-// Hide returns the mark with its hidden rows replaced.
-func (m Mark) Hide(places ...Place) Mark {
-	m.Hidden = nil
-	for _, p := range places {
-		if p.Above == 0 || p.Above > m.Forgotten {
-			m.Hidden = append(m.Hidden, p)
-		}
-	}
-	slices.SortFunc(m.Hidden, func(a, b Place) int {
+// Highest returns the highest MaxHidden of the places, ascending.
+func Highest(places []Place) []Place {
+	ascending := slices.SortedFunc(slices.Values(places), func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Below, b.Below), cmp.Compare(a.Above, b.Above))
 	})
-	m.Hidden = m.Hidden[max(0, len(m.Hidden)-MaxHidden):]
+	return ascending[max(0, len(ascending)-MaxHidden):]
+}
+
+// Hide returns the mark with its hidden rows replaced, those left out that lie
+// among rows it has forgotten.
+func (m Mark) Hide(places ...Place) Mark {
+	m.Hidden = Highest(slices.DeleteFunc(slices.Clone(places), func(p Place) bool {
+		return p.Above != 0 && p.Above <= m.Forgotten
+	}))
 	return m
 }
 

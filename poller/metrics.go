@@ -36,7 +36,7 @@ func NewMetrics() *Metrics {
 		late:     one("docspace_nats_late_rows_total", "Rows stored after later ones, because they became visible late."),
 		gaps:     one("docspace_nats_gap_rows_total", "Rows the portal counts and does not show, reported as gaps."),
 		removed:  one("docspace_nats_removed_rows_total", "Stored rows that are gone from the bottom of a log."),
-		commits:  vec("docspace_nats_commits_total", "Commits by outcome: stored, conflict or failed.", "outcome"),
+		commits:  vec("docspace_nats_commits_total", "Commits by outcome: stored, split into smaller ones, conflict or failed.", "outcome"),
 		requests: vec("docspace_nats_requests_total", "Requests to the portal, by route and HTTP status; status 0 is no answer.", "route", "status"),
 		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "docspace_nats_request_duration_seconds",
@@ -58,6 +58,8 @@ func (m *Metrics) committed(err error) {
 		m.commits.WithLabelValues("stored").Inc()
 	case errors.Is(err, checkpoint.ErrConflict):
 		m.commits.WithLabelValues("conflict").Inc()
+	case fits(err) > 0:
+		m.commits.WithLabelValues("split").Inc()
 	default:
 		m.commits.WithLabelValues("failed").Inc()
 	}

@@ -102,6 +102,9 @@ func (s sheet) footing(mark checkpoint.Mark) int64 {
 // was and is not shown any more.
 func (s sheet) withoutPublished(unseen []unseenRow, low int64, mark checkpoint.Mark) []unseenRow {
 	for _, id := range mark.Recent {
+		if len(unseen) == 0 {
+			break
+		}
 		if _, shown := s.find(id); shown || id <= low {
 			continue
 		}
@@ -157,11 +160,17 @@ func (m *matching) add(fits func(checkpoint.Place) bool) bool {
 
 func (m *matching) seat(thing int, tried []bool) bool {
 	for i, p := range m.places {
+		if m.taken[i] == 0 && m.fits[thing-1](p) {
+			m.taken[i] = thing
+			return true
+		}
+	}
+	for i, p := range m.places {
 		if tried[i] || !m.fits[thing-1](p) {
 			continue
 		}
 		tried[i] = true
-		if m.taken[i] == 0 || m.seat(m.taken[i], tried) {
+		if m.seat(m.taken[i], tried) {
 			m.taken[i] = thing
 			return true
 		}

@@ -179,7 +179,7 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 		r.rows, w.rows = r.rows[:most:most], r.rows[most:]
 		r.unseen, w.unseen = split(r.unseen, r.rows[most-1].ID)
 	}
-	w.places = append(w.places, places(r.unseen)...)
+	w.places = checkpoint.Highest(append(w.places, places(r.unseen)...))
 	r.places = slices.Clone(w.places)
 	return r, nil
 }
