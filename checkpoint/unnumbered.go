@@ -12,7 +12,9 @@ import (
 // before DocSpace 3.6 tells none, and rows are known by their content there.
 type Unnumbered struct {
 	// Keys holds what the newest committed rows hash to, at most MaxRecent of
-	// them, those committed last at the end. Each stands there once.
+	// them, those committed last at the end. Each stands there once. After an
+	// upgrade it holds those of rows that were not shown then, so that their ids
+	// are not known.
 	Keys []KeyCount
 	// Hidden holds the indexes from the bottom, ascending, of rows near the top
 	// that were accounted for without being shown.
@@ -44,6 +46,25 @@ func (u Unnumbered) Counts() map[uint64]int {
 		counts[k.Key] = k.Count
 	}
 	return counts
+}
+
+// Current reports whether rows are known by their keys, and not by ids yet.
+func (u Unnumbered) Current() bool { return len(u.Keys) > 0 && u.Hashed == 0 }
+
+// Forget returns u without a row of each key.
+func (u Unnumbered) Forget(keys ...uint64) Unnumbered {
+	counts := u.Counts()
+	for _, key := range keys {
+		counts[key]--
+	}
+	var kept []KeyCount
+	for _, k := range u.Keys {
+		if n := counts[k.Key]; n > 0 {
+			kept = append(kept, KeyCount{k.Key, n})
+		}
+	}
+	u.Keys = kept
+	return u
 }
 
 // Remember returns u with the keys of more rows, in the order they were

@@ -43,7 +43,7 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 	case r.refused != nil || r.rewound != "":
 		return next
 	case r.numbers != nil:
-		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted - r.size()}
+		next.Unnumbered = checkpoint.Unnumbered{Hashed: next.Accounted - r.size(), Keys: r.numbers.unknown}
 		next.Forgotten = r.numbers.forgotten
 		if r.numbers.newest.ID > 0 {
 			next.Seal = seal(r.numbers.newest)
@@ -54,10 +54,14 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		next.Unnumbered.Hidden, next.Unnumbered.Sick = r.hidden, r.sick
 		return next
 	}
-	if n := len(r.rows); n > 0 && r.rows[n-1].ID > next.Newest() {
-		next.Seal = seal(r.rows[n-1])
+	rows := slices.Concat(r.rows, r.again)
+	for _, row := range rows {
+		if next = next.Remember(row.ID); row.ID == next.Newest() {
+			next.Seal = seal(row)
+		}
 	}
-	return next.Remember(ids(r.rows)...).Hide(r.places...)
+	next.Unnumbered = next.Unnumbered.Forget(keys(r.again)...)
+	return next.Remember(ids(rows)...).Hide(r.places...)
 }
 
 func ids(rows []docspace.Entry) []int64 {

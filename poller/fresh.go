@@ -17,6 +17,7 @@ type reading struct {
 	rows    []docspace.Entry      // not yet committed, ascending by id
 	unseen  []unseenRow           // not yet accounted for, and never to be seen
 	cured   int                   // rows among rows that were accounted for as hidden
+	again   []docspace.Entry      // committed without an id that turned out to be theirs, and not among rows
 	places  []checkpoint.Place    // of all that is accounted for and was never published, after this
 	removed int                   // committed rows that are gone from the bottom of the log
 	missing int                   // rows the portal counts that were not found
@@ -33,8 +34,8 @@ type reading struct {
 	numbers  *numbering // the ids of what was published without; nil if none were found
 }
 
-// empty reports whether nothing is to be published.
-func (r reading) empty() bool { return len(r.rows)+len(r.unseen) == 0 }
+// empty reports whether nothing is to be committed.
+func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again) == 0 }
 
 // size is how many rows it accounts for.
 func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured }
@@ -81,9 +82,9 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 		switch {
 		case w.same && top.total == mark.Accounted:
 			return w.restless(mark, top), nil
-		case len(mark.Unnumbered.Keys) > 0 && w.told.Load():
+		case mark.Unnumbered.Current() && w.told.Load():
 			return w.renumber(ctx, mark)
-		case len(mark.Unnumbered.Keys) > 0 || w.withoutIDs():
+		case mark.Unnumbered.Current() || w.withoutIDs():
 			w.keyed = true
 		case reaches(top, mark):
 			return w.reconcile(ctx, mark, top, most)
@@ -132,7 +133,7 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 		}
 		dug = true
 	}
-	if t.cured > 0 {
+	if t.cured+len(t.again) > 0 {
 		if moved, err := w.recount(ctx); moved || err != nil {
 			return reading{places: mark.Hidden}, err // it may be hidden still: see recognise
 		}

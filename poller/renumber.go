@@ -11,9 +11,10 @@ import (
 // A numbering is what the mark knows of rows published without ids, once it
 // knows their ids.
 type numbering struct {
-	ids       []int64        // ascending
-	forgotten int64          // highest id below them
-	newest    docspace.Entry // zero when none of them is shown
+	ids       []int64               // ascending
+	forgotten int64                 // highest id below them
+	newest    docspace.Entry        // zero when none of them is shown
+	unknown   []checkpoint.KeyCount // of rows whose ids were not found, as they are not shown
 }
 
 // renumber finds the ids of the rows the mark remembers, once the portal tells
@@ -55,6 +56,9 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 		if below(row) {
 			r.unseen = append(r.unseen, row)
 		}
+	}
+	if len(r.places) > 0 {
+		n.unknown = mark.Unnumbered.Forget(keys(b.known)...).Keys
 	}
 	r.unread = w.total - mark.Accounted - r.size()
 	return r, nil

@@ -20,6 +20,7 @@ type tally struct {
 	rows   []docspace.Entry   // not committed, ascending by id
 	unseen []unseenRow        // not accounted for, newest first
 	cured  int                // rows among rows that were accounted for as hidden
+	again  []docspace.Entry   // committed before their ids were told
 	hidden []checkpoint.Place // of all that is accounted for and was never published
 }
 
@@ -28,13 +29,35 @@ func (t tally) size() int { return len(t.rows) + len(t.unseen) - t.cured }
 
 // first returns up to most of the rows, with what lies between them.
 func (t tally) first(most int) reading {
-	r := reading{rows: t.rows, unseen: t.unseen, cured: t.cured, last: true}
+	r := reading{rows: t.rows, unseen: t.unseen, cured: t.cured, again: t.again, last: true}
+	var later []docspace.Entry
 	if len(r.rows) > most {
+		last := r.rows[most-1].ID
 		r.rows, r.last = r.rows[:most], false
-		r.unseen, _ = split(r.unseen, r.rows[most-1].ID)
+		r.unseen, _ = split(r.unseen, last)
+		r.again, later = upTo(r.again, last)
 	}
-	r.places = append(t.hidden, places(r.unseen)...)
+	r.places = slices.Concat(t.hidden, places(r.unseen), exactly(later))
 	return r
+}
+
+// upTo divides ascending rows into those up to an id and those above it.
+func upTo(rows []docspace.Entry, id int64) (low, high []docspace.Entry) {
+	n := 0
+	for n < len(rows) && rows[n].ID <= id {
+		n++
+	}
+	return rows[:n:n], rows[n:]
+}
+
+// exactly returns where rows lie whose ids are known, and which are accounted for
+// as hidden a little longer.
+func exactly(rows []docspace.Entry) []checkpoint.Place {
+	all := make([]checkpoint.Place, len(rows))
+	for i, row := range rows {
+		all[i] = checkpoint.Place{Below: row.ID - 1, Above: row.ID + 1}
+	}
+	return all
 }
 
 // tally compares a sheet that reaches to the newest row with a mark. It leaves
@@ -58,8 +81,11 @@ func (s sheet) tally(mark checkpoint.Mark) tally {
 	}
 	slices.Reverse(t.rows)
 	unseen := slices.DeleteFunc(slices.Clone(s.unseen), func(u unseenRow) bool { return u.below < low })
-	t.unseen, t.hidden, t.cured = match(s.withoutPublished(unseen, low, mark), places, t.rows)
+	var cured []docspace.Entry
+	t.unseen, t.hidden, cured = match(s.withoutPublished(unseen, low, mark), places, t.rows)
 	t.hidden = append(below, t.hidden...)
+	t.rows, t.again = apart(t.rows, cured, mark.Unnumbered)
+	t.cured = len(cured) - len(t.again)
 	return t
 }
 
@@ -115,18 +141,35 @@ func (s sheet) withoutPublished(unseen []unseenRow, low int64, mark checkpoint.M
 	return unseen
 }
 
+// apart takes from rows those of the cured ones that were committed before the
+// portal told ids.
+func apart(rows, cured []docspace.Entry, before checkpoint.Unnumbered) (fresh, again []docspace.Entry) {
+	counts := before.Counts()
+	for _, row := range cured {
+		if take(counts, key(row)) {
+			again = append(again, row)
+		}
+	}
+	if len(again) == 0 {
+		return rows, nil
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(row docspace.Entry) bool {
+		return slices.ContainsFunc(again, func(a docspace.Entry) bool { return a.ID == row.ID })
+	}), again
+}
+
 // match finds the unseen rows, and those of the others, that are accounted for
 // at the places: as many as possible, and of two that may be the same one the
 // unseen. It returns the unseen rows that are not, the places of those that are,
-// and how many others are.
-func match(unseen []unseenRow, places []checkpoint.Place, rows []docspace.Entry) (fresh []unseenRow, hidden []checkpoint.Place, cured int) {
+// and those of the others that are.
+func match(unseen []unseenRow, places []checkpoint.Place, rows []docspace.Entry) (fresh []unseenRow, hidden []checkpoint.Place, cured []docspace.Entry) {
 	m := matching{places: places, taken: make([]int, len(places))}
 	for _, u := range unseen {
 		m.add(func(p checkpoint.Place) bool { return meet(p, u.place()) })
 	}
 	for _, row := range rows {
 		if m.add(func(p checkpoint.Place) bool { return p.Holds(row.ID) }) {
-			cured++
+			cured = append(cured, row)
 		}
 	}
 	for i, u := range unseen {

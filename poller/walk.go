@@ -51,14 +51,16 @@ type walk struct {
 	passed   int         // missing rows below that were searched for in vain
 	dug      bool        // they were in this poll
 
-	accounted int                // rows the mark accounts for
-	next      int                // bottom index of the next row to read, as far as known
-	arrived   int                // count under which next was found by reading; noCount if it is the mark's
-	link      int64              // id of the newest row read; 0 for none
-	rows      []docspace.Entry   // read but not handed out, ascending by id
-	unseen    []unseenRow        // the same, of rows that are not shown
-	cured     int                // rows that were accounted for as hidden
-	places    []checkpoint.Place // of hidden rows that are accounted for or were handed out
+	accounted int                   // rows the mark accounts for
+	next      int                   // bottom index of the next row to read, as far as known
+	arrived   int                   // count under which next was found by reading; noCount if it is the mark's
+	link      int64                 // id of the newest row read; 0 for none
+	rows      []docspace.Entry      // read but not handed out, ascending by id
+	unseen    []unseenRow           // the same, of rows that are not shown
+	again     []docspace.Entry      // the same, of rows committed before their ids were told
+	before    checkpoint.Unnumbered // how those are known
+	cured     int                   // rows that were accounted for as hidden
+	places    []checkpoint.Place    // of hidden rows that are accounted for or were handed out
 
 	depth int             // pages read ahead
 	ahead map[int]*future // by the bottom index they were asked for
@@ -135,7 +137,8 @@ func (w *walk) seek(mark checkpoint.Mark) {
 	if w.link == 0 {
 		w.next = 0
 	}
-	w.rows, w.unseen, w.cured, w.places = nil, nil, 0, slices.Clone(mark.Hidden)
+	w.rows, w.unseen, w.again, w.cured = nil, nil, nil, 0
+	w.places, w.before = slices.Clone(mark.Hidden), mark.Unnumbered
 	clear(w.ahead)
 }
 
@@ -173,14 +176,16 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 			return reading{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 		}
 	}
-	r := reading{rows: w.rows, unseen: w.unseen, cured: w.cured}
-	w.rows, w.unseen, w.cured = nil, nil, 0
+	r := reading{rows: w.rows, unseen: w.unseen, cured: w.cured, again: w.again}
+	w.rows, w.unseen, w.again, w.cured = nil, nil, nil, 0
 	if len(r.rows) > most {
+		last := r.rows[most-1].ID
 		r.rows, w.rows = r.rows[:most:most], r.rows[most:]
-		r.unseen, w.unseen = split(r.unseen, r.rows[most-1].ID)
+		r.unseen, w.unseen = split(r.unseen, last)
+		r.again, w.again = upTo(r.again, last)
 	}
 	w.places = checkpoint.Highest(append(w.places, places(r.unseen)...))
-	r.places = slices.Clone(w.places)
+	r.places = slices.Concat(w.places, exactly(w.again))
 	return r, nil
 }
 
@@ -212,31 +217,33 @@ func (w *walk) climb(ctx context.Context) error {
 			return err
 		}
 	} else {
-		w.unseen = append(w.unseen, w.unread(s.unseen)...)
+		w.rows, w.unseen = append(w.rows, fresh...), append(w.unseen, w.unread(s.unseen)...)
 		w.bound(fresh)
 	}
 	if n := len(fresh); n > 0 {
-		w.rows, w.link = append(w.rows, fresh...), fresh[n-1].ID
+		w.link = fresh[n-1].ID
 	}
 	w.next, w.arrived = s.end(), s.total
 	return nil
 }
 
-// recognise takes over the unseen rows of a page above the link, less those that
-// are accounted for. What was taken from above the newest row of the page before
+// recognise takes over the rows of a page above the link, and the unseen ones that
+// are not accounted for. What was taken from above the newest row of the page before
 // is in this one, too, and better told there. It takes nothing where rows came
 // in, which can hide from a page that is not full that it has a hidden row.
 func (w *walk) recognise(ctx context.Context, unseen []unseenRow, fresh []docspace.Entry) (moved bool, err error) {
 	_, unseen = split(unseen, w.link)
 	unseen, places, cured := match(unseen, w.places, fresh)
-	if cured > 0 {
+	if len(cured) > 0 {
 		if moved, err := w.recount(ctx); moved || err != nil {
 			clear(w.ahead)
 			return moved, err
 		}
 	}
 	w.unseen, _ = split(w.unseen, w.link)
-	w.unseen, w.cured, w.places = append(w.unseen, unseen...), w.cured+cured, places
+	fresh, again := apart(fresh, cured, w.before)
+	w.rows, w.unseen, w.again = append(w.rows, fresh...), append(w.unseen, unseen...), append(w.again, again...)
+	w.cured, w.places = w.cured+len(cured)-len(again), places
 	return false, nil
 }
 
