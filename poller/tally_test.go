@@ -145,3 +145,49 @@ func TestAGapThatIsShownAgainMakesUpForNoLateRow(t *testing.T) {
 		})
 	}
 }
+
+// A row that is published without an id, and not shown when the portal begins to
+// tell ids, has one that nobody knows.
+func TestARowHiddenWhenIDsCameIsKnownWhenItIsShownAgain(t *testing.T) {
+	t.Parallel()
+	for _, later := range []int{0, 1, 30, 250} {
+		t.Run(fmt.Sprint("rows before it is shown again: ", later), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{Chunk: 7})
+			o.record(40)
+			gap := o.portal.Record(o.row())
+			o.portal.Poison(gap, http.StatusInternalServerError)
+			o.record(10)
+			o.poll(t)
+			rows := o.portal.Rows(o.room)
+			middle, last := rows[20].ID, rows[len(rows)-1].ID
+			for _, id := range []int64{middle, last} {
+				o.portal.Poison(id, http.StatusInternalServerError)
+			}
+			o.portal.Upgrade("3.7.2")
+			o.poll(t)
+			o.record(later)
+			for _, id := range []int64{gap, middle, last} {
+				o.portal.Poison(id, 0)
+			}
+			o.poller = New(o.client, o.ledger, o.poller.opts)
+			for range 3 {
+				o.poll(t)
+			}
+			stored := make(map[string]int)
+			for _, e := range o.ledger.Events(o.room) {
+				if e.Data.Connector == nil {
+					stored[targetName(e)]++
+				}
+			}
+			for _, row := range o.portal.Rows(o.room) {
+				if n := stored[row.Title]; n != 1 && (row.ID != gap || n > 1) {
+					t.Errorf("row %d is stored %d times", row.ID, n)
+				}
+			}
+			if mark := o.mark(t); mark.Accounted != o.portal.Count(o.room) || mark.State != checkpoint.Watching || o.gaps() != 1 {
+				t.Errorf("%v of %d; said %v", mark, o.portal.Count(o.room), o.said())
+			}
+		})
+	}
+}
