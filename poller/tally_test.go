@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -188,6 +190,33 @@ func TestARowHiddenWhenIDsCameIsKnownWhenItIsShownAgain(t *testing.T) {
 			if mark := o.mark(t); mark.Accounted != o.portal.Count(o.room) || mark.State != checkpoint.Watching || o.gaps() != 1 {
 				t.Errorf("%v of %d; said %v", mark, o.portal.Count(o.room), o.said())
 			}
+		})
+	}
+}
+
+func TestAGapThatIsShownAgainIsNoticedWithinAnHour(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"3.5.0", "3.7.2"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRigOf(t, docspacetest.Options{Seed: 1, Version: version}, Options{})
+				r.upTo(20)
+				gap := r.portal.Record(docspacetest.Action{Code: roomMade, Folder: r.room, Entry: r.room, Title: "gap"})
+				r.portal.Poison(gap, http.StatusInternalServerError)
+				r.poll(t)
+				r.upTo(25)
+				r.poll(t)
+				r.portal.Poison(gap, 0)
+				before := len(r.ledger.Events(r.room))
+				for range 61 {
+					time.Sleep(time.Minute)
+					r.poll(t)
+				}
+				if n := len(r.ledger.Events(r.room)) - before; n != 1 || r.mark(t).Accounted != r.portal.Count(r.room) {
+					t.Errorf("%s: %d events; %v", version, n, r.mark(t))
+				}
+			})
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller/docspace"
@@ -232,6 +233,7 @@ func poison(err error) int {
 // that not every poll takes it apart. It is zero for a page that shows all.
 type ailment struct {
 	top sheet
+	at  time.Time // when it was taken apart
 }
 
 // diagnose remembers a newest page that does not show all its rows.
@@ -239,7 +241,7 @@ func diagnose(top sheet) ailment {
 	if len(top.unseen) == 0 {
 		return ailment{}
 	}
-	return ailment{top: top}
+	return ailment{top: top, at: time.Now()}
 }
 
 func (a ailment) none() bool { return len(a.top.unseen) == 0 }

@@ -76,7 +76,8 @@ type vain struct {
 	at      time.Time
 }
 
-// searchAgain is how long a search in vain is believed.
+// searchAgain is how long a search in vain is believed, and that rows are not
+// shown.
 const searchAgain = time.Hour
 
 type future struct {
@@ -116,6 +117,9 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	w.hidden = slices.Clone(mark.Unnumbered.Hidden)
 	if time.Since(w.given.at) < searchAgain {
 		w.passed = w.given.missing
+	}
+	if time.Since(w.ailment.at) >= searchAgain {
+		w.ailment = ailment{} // its rows may be shown again
 	}
 	w.ctx, w.stop = context.WithCancel(docspace.Patient(ctx))
 	return w
