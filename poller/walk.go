@@ -163,7 +163,8 @@ func (w *walk) top(ctx context.Context, mark checkpoint.Mark) (sheet, error) {
 }
 
 // take hands out up to most rows, ascending, with the unseen ones among them,
-// and reads no further than it takes to find so many of both. Nothing at all means the walk has reached the count it works with.
+// and reads no further than it takes to find so many of both. Nothing at all
+// means the walk has reached the count it works with.
 func (w *walk) take(ctx context.Context, most int) (reading, error) {
 	for idle := 0; len(w.rows)+len(w.unseen) < most && w.next < w.total; idle++ {
 		before := len(w.rows) + len(w.unseen)
@@ -231,10 +232,11 @@ func (w *walk) climb(ctx context.Context) error {
 	return nil
 }
 
-// recognise takes over the rows of a page above the link, and the unseen ones that
-// are not accounted for. What was taken from above the newest row of the page before
-// is in this one, too, and better told there. It takes nothing where rows came
-// in, which can hide from a page that is not full that it has a hidden row.
+// recognise takes over the rows of a page above the link, and the unseen ones
+// that are not accounted for. What was taken from above the newest row of the page
+// before is in this one, too, and better told there. It takes nothing where a row
+// seems cured and others came in: on a page that is not full they make up for
+// hidden ones, which are not looked for then.
 func (w *walk) recognise(ctx context.Context, unseen []unseenRow, fresh []docspace.Entry) (moved bool, err error) {
 	_, unseen = split(unseen, w.link)
 	unseen, places, cured := match(unseen, w.places, fresh)
