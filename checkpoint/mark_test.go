@@ -34,7 +34,6 @@ var unnumbered = Mark{
 	Unnumbered: Unnumbered{
 		Keys:    []KeyCount{{1<<KeyBits - 1, 300}, {0, 1}},
 		Hidden:  []int{0, 7},
-		Sick:    1,
 		Dropped: 4,
 		Hashed:  9,
 	},

@@ -16,11 +16,11 @@ type Unnumbered struct {
 	// upgrade it holds those of rows that were not shown then, so that their ids
 	// are not known.
 	Keys []KeyCount
-	// Hidden holds the indexes from the bottom, ascending, of rows near the top
-	// that were accounted for without being shown.
+	// Hidden holds the places, ascending, of rows near the top that were accounted
+	// for and not shown at the last look, be it that they were never shown or that
+	// they were published before. A place is the number of rows accounted for that
+	// lie below, which rows that come in there do not change.
 	Hidden []int
-	// Sick is how many of those were published before.
-	Sick int
 	// Dropped is how many rows are committed whose keys are not remembered any
 	// more.
 	Dropped int

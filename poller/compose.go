@@ -51,7 +51,7 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...).Hide(r.places...)
 	case r.keyed:
 		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)
-		next.Unnumbered.Hidden, next.Unnumbered.Sick = r.hidden, r.sick
+		next.Unnumbered.Hidden = r.hidden
 		return next
 	}
 	rows := slices.Concat(r.rows, r.again)

@@ -30,7 +30,6 @@ type reading struct {
 	keyed    bool       // the rows have no ids
 	ordinals []int      // of rows: how many like each were published before
 	hidden   []int      // what the mark remembers of hidden rows after this
-	sick     int        // how many of those were published
 	numbers  *numbering // the ids of what was published without; nil if none were found
 }
 

@@ -40,7 +40,7 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 	if s.low > 0 {
 		n.forgotten = s.rows[0].ID - 1
 	}
-	below := func(row unseenRow) bool { return row.index < b.newest }
+	below := func(row unseenRow) bool { return row.index < b.newest() }
 	r := reading{numbers: n, keyed: true, cured: b.cured}
 	for _, row := range s.unseen {
 		if below(row) || !slices.Contains(b.unseen, row) {

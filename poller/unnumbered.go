@@ -21,6 +21,13 @@ import (
 // arithmetic gives: rows of the window, less rows accounted for. Where it is
 // smaller, a row became visible below, or a fresh row is like one published
 // below; a deeper window tells.
+//
+// Rows that are not shown have no content, and are known by their place. One may
+// have been published before, and one that was a gap may be shown again, which
+// makes it look new. What hides so can cancel out a row that came in below:
+// unless all hidden rows are where they were, the window has to go down as far as
+// the memory does. No row comes in below that, and the number of rows not shown
+// tells the rest.
 
 const (
 	// overlap is how many rows accounted for a window holds at least, unless
@@ -48,9 +55,9 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 	if b.short > 0 {
 		w.passed, w.dug = w.passed+b.short, true
 	}
-	r := reading{unseen: b.unseen, cured: b.cured, hidden: b.hidden, sick: mark.Unnumbered.Sick + b.sick, keyed: true, dug: w.dug}
-	r.rows, r.ordinals = b.fresh.first(most)
-	r.last = s.high == w.total && len(r.rows) == len(b.fresh.rows)
+	first, left := b.first(most)
+	r := reading{rows: first.rows, ordinals: first.ordinals, unseen: b.unseen, cured: b.cured, hidden: b.after(mark, left), keyed: true, dug: w.dug}
+	r.last = s.high == w.total && len(left) == 0
 	r.unread = max(0, w.total-mark.Accounted-r.size())
 	if r.last {
 		r.missing = r.unread
@@ -65,19 +72,21 @@ func (w *walk) unsettled(mark checkpoint.Mark, b balance) reading {
 		return reading{rewound: fmt.Sprintf("%d rows that were published are gone, and others are in their place", b.lost), last: true}
 	}
 	unread := w.total - mark.Accounted
-	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, sick: mark.Unnumbered.Sick, unread: unread, missing: unread, last: true}
+	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: unread, missing: unread, last: true}
 }
 
 // settle reads windows around the mark until one adds up, or nothing more is
 // to be learnt: then the balance is short of rows.
 func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (window, balance, error) {
 	var sure *weighed // the deepest window of which no row can be forgotten
-	want, grown, again := min(most, w.above(mark)), 0, false
+	want, grown, deep, again := w.portion(mark, most), 0, false, false
 	for try := range patience {
 		base := w.total - w.above(mark)
 		low, high := bounds(base, want, below)
-		if want > 0 || try > 0 {
-			low = clearOf(mark.Unnumbered.Hidden, low)
+		if deep {
+			low = min(low, lowest(mark))
+		} else if want > 0 || try > 0 {
+			low = clearOf(mark.Unnumbered.Hidden, low-base+mark.Accounted) + base - mark.Accounted
 		}
 		s, err := w.window(ctx, low, high, top)
 		top = sheet{} // to be read again, the next time
@@ -88,67 +97,110 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		if err != nil {
 			return window{}, balance{}, err
 		}
-		want = s.high - base
-		b := weigh(mark, s)
-		b.heal(mark, want)
+		b := weigh(mark, s, base)
+		want = b.want
 		if b.freshLow == 0 || s.low == 0 {
-			sure = &weighed{s, b, want}
+			sure = &weighed{s, b}
 		}
-		deeper := s.low > lowest(mark)
-		// A row that is not shown may have been published before it came to that,
-		// and make up for one that became visible below.
-		doubt := len(b.unseen) > 0 && deeper
-		switch excess := b.size() - want; {
-		case excess == 0 && b.cured == 0 && !doubt:
-			return s, b, nil
-		case excess > 0 && w.passed > 0:
+		plain, err := w.plain(ctx, b)
+		if errors.Is(err, errMoved) {
+			want, again = w.portion(mark, most), false
+			continue
+		}
+		if err != nil || plain {
+			return s, b, err
+		}
+		same := s.high == w.total && w.total == mark.Accounted // no row came in at all
+		deeper := s.low > lowest(mark) && !(same && b.justCured())
+		hides := len(b.slots)+len(b.places) > 0
+		switch {
+		case len(b.fresh.rows) > want+len(b.places) && w.passed > 0:
 			w.passed = 0 // what was searched for in vain is there
-			want = min(most, w.above(mark))
-		case excess < 0 && deeper, doubt:
+			want = w.portion(mark, most)
+		case hides && deeper:
+			deep, ctx = true, docspace.Patient(ctx)
+		case len(b.fresh.rows) < want && deeper:
 			below = 2*below + docspace.MaxPage
 			want = min(want, docspace.MaxPage-overlap)
 			ctx = docspace.Patient(ctx)
-		case excess < 0 && sure == nil:
-			b.doubtful = true
-			return s, b, nil
-		case excess < 0:
-			return sure.giveUp()
-		case s.high < w.total && grown < maxGrown:
+		case (b.fallen() > 0 || len(b.fresh.rows) > want) && s.high < w.total && grown < maxGrown:
 			grown++ // rows of the mark may have been pushed up
 			want = min(want+docspace.MaxPage, w.above(mark))
 		default:
 			moved, err := w.recount(ctx)
-			switch {
-			case err != nil:
+			if err != nil {
 				return window{}, balance{}, err
-			case !moved && excess == 0:
-				return s, b, nil // a hidden row is shown now
-			case !moved && again && b.absorb(excess):
-				return s, b, nil // they are not shown any more
-			case !moved && again:
-				b.lost = excess
+			}
+			b.resolve(mark)
+			switch {
+			case moved, b.lost > 0 && !again:
+				want, again = w.portion(mark, most), !moved
+			case b.short > 0:
+				s, b = sure.giveUp(mark, s, b)
+				return s, b, nil
+			default:
 				return s, b, nil
 			}
-			want, again = min(most, w.above(mark)), !moved
 		}
 	}
 	return window{}, balance{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
 }
 
-// A weighed window is one with what it holds beyond a mark, and should hold.
+// A weighed window is one with what it holds beyond a mark.
 type weighed struct {
 	window
 	balance balance
-	want    int
 }
 
-// giveUp leaves rows that were not found. A row that is not shown, below rows
-// that are known, may be one of them: it is not reported.
-func (w *weighed) giveUp() (window, balance, error) {
-	b := w.balance
-	b.unseen = slices.DeleteFunc(slices.Clone(b.unseen), func(row unseenRow) bool { return row.index < b.newest })
-	b.short = w.want - b.size()
-	return w.window, b, nil
+// giveUp leaves rows that were not found, in the window of which no row can be
+// forgotten. Without one, nothing in the deepest window is to be trusted.
+func (w *weighed) giveUp(mark checkpoint.Mark, s window, b balance) (window, balance) {
+	if w == nil {
+		b.doubtful = true
+		return s, b
+	}
+	b = w.balance
+	b.resolve(mark)
+	b.doubtful = b.lost > 0
+	return w.window, b
+}
+
+// plain reports whether it is certain that a window holds all rows that came in.
+// Without hidden rows their number says so. With them, rows that came in below
+// could make up for others; but they would push a known row, or the highest
+// hidden one, up. See TestARowBelowExchangedHiddenRowsIsNotLost.
+func (w *walk) plain(ctx context.Context, b balance) (bool, error) {
+	if !b.still() || len(b.fresh.rows) != b.want {
+		return false, nil
+	}
+	if len(b.slots) == 0 || b.want == 0 {
+		return true, nil
+	}
+	top := b.slots[len(b.slots)-1].index
+	if slices.ContainsFunc(b.fresh.indexes, func(index int) bool { return index < top }) {
+		return false, nil
+	}
+	next, err := w.ask(ctx, w.total-top-2, 1)
+	if poison(err) != 0 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	moved, err := w.recount(ctx)
+	if err != nil {
+		return false, err
+	}
+	if moved {
+		return false, errMoved
+	}
+	return len(next.rows) == 1 && !slices.Contains(keys(b.fresh.rows), key(next.rows[0])), nil
+}
+
+// portion is how many rows beyond the mark a window holds: not less than its
+// page does, lest rows of the mark that late ones push up lie above it.
+func (w *walk) portion(mark checkpoint.Mark, most int) int {
+	return min(max(most, docspace.MaxPage-overlap), w.above(mark))
 }
 
 // above returns how many rows are counted beyond those accounted for and those
@@ -161,14 +213,12 @@ func (w *walk) above(mark checkpoint.Mark) int {
 // late ones pushed there.
 const maxGrown = 5
 
-// clearOf returns the next index below, or the same, that is not next to a hidden
-// row. Those are known by their place: where they are at the edge of a window,
-// one more row below it would look like one that is hidden in it.
+// clearOf returns the next place below, or the same, that is not right above a
+// hidden row. One that came in below would push the hidden row, shown by now,
+// into the window to be taken for it.
 func clearOf(hidden []int, low int) int {
 	for {
-		_, at := slices.BinarySearch(hidden, low)
-		_, below := slices.BinarySearch(hidden, low-1)
-		if low == 0 || !at && !below {
+		if _, next := slices.BinarySearch(hidden, low-1); low <= 0 || !next {
 			return low
 		}
 		low--
@@ -215,14 +265,14 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 	}
 	lost := mark.Accounted - top.total
 	if lost <= 0 {
-		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, sick: mark.Unnumbered.Sick, unread: -lost}, nil
+		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: -lost}, nil
 	}
 	s := newWindow(max(0, top.low()), top.total, []sheet{top})
 	newest := slices.ContainsFunc(s.rows, func(row docspace.Entry) bool {
 		apart := row.Date.Sub(mark.NewestEvent).Abs()
 		return apart == 0 || apart == time.Hour
 	})
-	if !newest || len(weigh(mark, s).fresh.rows) > 0 {
+	if !newest || len(weigh(mark, s, top.total).fresh.rows) > 0 {
 		return reading{rewound: fmt.Sprintf("%d rows that were published are gone", lost), last: true}, nil
 	}
 	var hidden []int
@@ -231,5 +281,5 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 			hidden = append(hidden, index-lost)
 		}
 	}
-	return reading{removed: lost, keyed: true, hidden: hidden, sick: min(mark.Unnumbered.Sick, len(hidden)), last: true}, nil
+	return reading{removed: lost, keyed: true, hidden: hidden, last: true}, nil
 }

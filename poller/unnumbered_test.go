@@ -532,3 +532,163 @@ func TestARowNeverShownIsNotTakenForPublishedOnes(t *testing.T) {
 		t.Fatalf("%v, said %v", mark, first.said())
 	}
 }
+
+// cure makes a row that could not be rendered one that can.
+func (o *oldRig) cure(id int64) {
+	o.portal.Poison(id, 0)
+	o.sick = slices.DeleteFunc(o.sick, func(sick int64) bool { return sick == id })
+}
+
+// keeps holds that every row is stored that is shown, or was when it was read,
+// with so many gaps; some of those may be cured.
+func (o *oldRig) keeps(t testing.TB, gaps int, cured ...int64) {
+	t.Helper()
+	h := history{rig: o.rig, cured: cured}
+	if _, err := h.compare(o.ledger.Events(o.room)); err != nil {
+		t.Fatalf("%v; said %v, %v", err, o.said(), o.mark(t))
+	}
+	if mark := o.mark(t); mark.Accounted != o.portal.Count(o.room) || mark.State != checkpoint.Watching || o.gaps() != gaps {
+		t.Fatalf("%v; the portal counts %d rows, said %v", mark, o.portal.Count(o.room), o.said())
+	}
+}
+
+// gap makes a row that cannot be rendered.
+func (o *oldRig) gap(a docspacetest.Action) int64 {
+	id := o.portal.Record(a)
+	o.portal.Poison(id, http.StatusInternalServerError)
+	o.sick = append(o.sick, id)
+	return id
+}
+
+// Rows that were gaps are shown, others near them are not any more, and far below
+// as many late rows appear: the counts are what they would be with new rows on
+// top.
+func TestARowBelowExchangedHiddenRowsIsNotLost(t *testing.T) {
+	t.Parallel()
+	for _, gaps := range []int{1, 2} {
+		for _, apart := range []int{-1, 1, 2, 5} { // by how many rows the others are below the gaps
+			for _, more := range []int{0, 1, 130} {
+				t.Run(fmt.Sprint(gaps, " ", apart, " ", more), func(t *testing.T) {
+					t.Parallel()
+					o := newOldRig(t, Options{})
+					o.record(50)
+					var publish []func()
+					for range gaps {
+						publish = append(publish, o.portal.Reserve(o.row()))
+					}
+					o.record(200)
+					for range gaps {
+						o.gap(o.row())
+						o.record(9)
+					}
+					o.poll(t)
+					o.stands(t)
+					cured := slices.Clone(o.sick)
+					for i, id := range cured {
+						o.cure(id)
+						o.sicken(9 + 10*i + apart)
+						publish[i]()
+					}
+					o.record(more)
+					o.poll(t)
+					o.keeps(t, gaps, cured...)
+				})
+			}
+		}
+	}
+}
+
+func TestARowBelowACuredOneAtTheEdgeOfAPageIsNotLost(t *testing.T) {
+	t.Parallel()
+	for _, above := range []int{97, 98, 99, 100, 101} {
+		t.Run(fmt.Sprint(above), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(50)
+			publish := o.portal.Reserve(o.row())
+			o.record(200)
+			id := o.gap(o.row())
+			o.record(above)
+			o.poll(t)
+			o.cure(id)
+			publish()
+			o.poll(t)
+			o.record(1)
+			o.poll(t)
+			o.keeps(t, 1, id)
+		})
+	}
+}
+
+// restart makes the poller one that remembers nothing.
+func (o *oldRig) restart() { o.poller = New(o.client, o.ledger, o.poller.opts) }
+
+func TestACuredRowLikeAPublishedOneFarBelowIsStored(t *testing.T) {
+	t.Parallel()
+	o := newOldRig(t, Options{})
+	twin := o.row()
+	twin.At = o.clock
+	o.portal.Record(twin)
+	o.record(150)
+	id := o.gap(twin)
+	o.record(5)
+	o.poll(t)
+	o.cure(id)
+	o.restart()
+	o.poll(t)
+	o.keeps(t, 1, id)
+	if n := len(o.ledger.Events(o.room)) - len(o.said()); n != o.portal.Count(o.room) {
+		t.Errorf("%d rows stored of %d", n, o.portal.Count(o.room))
+	}
+}
+
+// Deeper than the mark remembers, a late row cannot be told from a hidden one
+// that came in where a published one is not shown any more.
+func TestARowThatFellSickIsNoGapForALateOneTooDeepToFind(t *testing.T) {
+	t.Parallel()
+	for _, more := range []int{0, 1, 30} {
+		t.Run(fmt.Sprint(more), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(100)
+			publish := o.portal.Reserve(o.row())
+			o.record(2000)
+			o.poll(t)
+			o.sicken(20)
+			publish()
+			o.record(more)
+			for range 3 {
+				o.poll(t)
+				o.record(1)
+			}
+			o.poll(t)
+			mark := o.mark(t)
+			if mark.State != checkpoint.Unreconciled || mark.Accounted != o.portal.Count(o.room)-1 || o.gaps() != 0 {
+				t.Errorf("%v of %d, said %v", mark, o.portal.Count(o.room), o.said())
+			}
+			if stored := len(o.ledger.Events(o.room)) - len(o.said()); stored != mark.Accounted {
+				t.Errorf("%d rows stored of %d", stored, o.portal.Count(o.room))
+			}
+		})
+	}
+}
+
+func TestRowsThatWereHiddenOnceCostNoRequestsForLong(t *testing.T) {
+	t.Parallel()
+	o := newOldRig(t, Options{})
+	o.record(1500)
+	o.poll(t)
+	o.sicken(30)
+	o.record(1)
+	o.poll(t)
+	o.cure(o.sick[0])
+	o.restart()
+	o.poll(t)
+	before, commits := o.portal.Requests(), o.ledger.Commits()
+	o.poll(t)
+	o.poll(t)
+	if n := o.portal.Requests() - before; n != 2 || o.ledger.Commits() != commits {
+		t.Errorf("2 idle polls cost %d requests and %d commits", n, o.ledger.Commits()-commits)
+	}
+	o.stands(t)
+}

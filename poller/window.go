@@ -29,7 +29,7 @@ func bounds(base, want, below int) (low, high int) {
 // to recognise, and where the count moved it is a window a little higher up.
 func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, error) {
 	if top.start == 0 && top.total == w.total && high == top.total && low == max(0, top.low()) && top.asked == docspace.MaxPage {
-		return newWindow(low, high, []sheet{top}), nil
+		return newWindow(low, high, []sheet{top}).whole()
 	}
 	numbered := w.told.Load()
 	sheets, err := w.sheets(ctx, low, high)
@@ -51,18 +51,27 @@ func (w *walk) window(ctx context.Context, low, high int, top sheet) (window, er
 		total = end.total
 	}
 	if total == w.total {
-		return newWindow(low, high, sheets), nil
+		return newWindow(low, high, sheets).whole()
 	}
 	moved := total - w.total
 	w.total = total
 	if len(sheets) > 1 || low == 0 || moved < 0 || len(w.hidden) > 0 {
 		return window{}, errMoved
 	}
-	return newWindow(low+moved, high+moved, sheets), nil
+	return newWindow(low+moved, high+moved, sheets).whole()
+}
+
+// whole returns the window if it holds as many rows as it should: a page may
+// hold one more that came in after the portal counted.
+func (s window) whole() (window, error) {
+	if len(s.rows)+len(s.unseen) != s.high-s.low {
+		return window{}, errMoved
+	}
+	return s, nil
 }
 
 // indexes returns for each row its index from the bottom. Where rows have no
-// ids, it may be that of another row of the same page.
+// ids, it may be that of another row between the same two that are not shown.
 func (s window) indexes() []int {
 	hidden := make(map[int]bool, len(s.unseen))
 	for _, row := range s.unseen {
@@ -125,17 +134,33 @@ func (w *walk) hide(unseen []unseenRow) {
 	}
 }
 
+// newWindow puts pages together. A page tells which rows are in it, and of those
+// without ids not their order: they are sorted by date, between rows that are not
+// shown, whose indexes are known. So of each row it is known on which side of
+// those it lies.
 func newWindow(low, high int, sheets []sheet) window {
 	s := window{low: low, high: high}
+	at := low
 	for _, page := range slices.Backward(sheets) {
-		rows := slices.Clone(page.rows)
+		rows, unseen := slices.Clone(page.rows), slices.Clone(page.unseen)
 		slices.Reverse(rows)
-		if page.anonymous() {
-			slices.SortStableFunc(rows, func(a, b docspace.Entry) int { return a.Date.Compare(b.Date) })
+		slices.SortFunc(unseen, func(a, b unseenRow) int { return cmp.Compare(a.index, b.index) })
+		for _, slot := range unseen {
+			n := max(0, min(slot.index-at, len(rows)))
+			s.add(rows[:n])
+			s.unseen = append(s.unseen, slot)
+			rows, at = rows[n:], slot.index+1
 		}
-		s.rows = append(s.rows, rows...)
-		s.unseen = append(s.unseen, page.unseen...)
+		s.add(rows)
+		at += len(rows)
 	}
-	slices.SortFunc(s.unseen, func(a, b unseenRow) int { return cmp.Compare(a.index, b.index) })
 	return s
+}
+
+// add appends rows of which no more is known than that they lie side by side.
+func (s *window) add(rows []docspace.Entry) {
+	if len(rows) > 0 && rows[0].ID <= 0 {
+		slices.SortStableFunc(rows, func(a, b docspace.Entry) int { return a.Date.Compare(b.Date) })
+	}
+	s.rows = append(s.rows, rows...)
 }
