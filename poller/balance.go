@@ -171,11 +171,31 @@ func (b *balance) resolve(mark checkpoint.Mark) {
 	if b.lost = max(0, excess-curable); b.lost > 0 {
 		return
 	}
-	strange := b.strange(max(fallen, -fallen) + b.fresh.doubles())
-	n := min(len(strange)-max(0, fallen), curable-excess, b.want-b.short)
-	n = max(n, -excess, 0)
+	n, strange := max(-excess, 0), b.crown()
+	if b.low == 0 {
+		strange = b.strange(max(fallen, -fallen) + b.fresh.doubles())
+		n = max(n, min(len(strange)-max(0, fallen), curable-excess, b.want-b.short))
+		if len(strange) < n {
+			strange = b.slots
+		}
+	}
+	b.unseen = slices.Clone(strange[max(0, len(strange)-n):])
 	b.cured = n + excess
-	b.report(strange, n)
+	b.short += n - len(b.unseen)
+}
+
+// crown returns the slots above the newest known row that are not accounted for.
+// Where the mark forgot rows no others are certain: one below a known row may have
+// been published, and a row come in too deep to be seen in its stead.
+func (b balance) crown() []unseenRow {
+	first := slices.IndexFunc(b.slots, func(slot unseenRow) bool { return slot.index > b.newest() })
+	if first < 0 {
+		return nil
+	}
+	for top := b.base - 1; first < len(b.slots) && slices.Contains(b.places, top); top-- {
+		first++
+	}
+	return b.slots[first:]
 }
 
 // strange returns the slots that are at none of the places, by the number of
@@ -198,20 +218,6 @@ func (b balance) strange(off int) (strange []unseenRow) {
 		strange = append(strange, slot)
 	}
 	return strange
-}
-
-// report takes n slots for new rows, the highest. Where the mark forgot rows,
-// one below a known row may have been published, with a row that came in too
-// deep to be seen in its stead: it is left to be missing.
-func (b *balance) report(strange []unseenRow, n int) {
-	if len(strange) < n {
-		strange = b.slots
-	}
-	b.unseen = slices.Clone(strange[max(0, len(strange)-n):])
-	if b.low > 0 {
-		b.unseen = slices.DeleteFunc(b.unseen, func(row unseenRow) bool { return row.index < b.newest() })
-	}
-	b.short += n - len(b.unseen)
 }
 
 // sick is how many hidden rows of the mark were published. Where it forgot
@@ -253,13 +259,19 @@ func (b *balance) first(n int) (first alike, left []int) {
 }
 
 // after returns the places of hidden rows as the mark is to remember them, with
-// the rows at these indexes left out of it.
+// the rows at these indexes left out of it. A place is never less than the number
+// of those before it.
 func (b balance) after(mark checkpoint.Mark, left []int) []int {
-	before := hidden(mark)
-	places := slices.Clone(before[:len(before)-len(b.places)])
+	unaccounted := b.base - mark.Accounted + b.short // rows below the window
+	n, _ := slices.BinarySearch(hidden(mark), b.low-unaccounted)
+	places := slices.Clone(hidden(mark)[:n])
 	for _, slot := range b.slots {
 		if below, out := slices.BinarySearch(left, slot.index); !out {
-			places = append(places, slot.index-(b.base-mark.Accounted)-b.short-below)
+			lowest := 0
+			if n := len(places); n > 0 {
+				lowest = places[n-1] + 1
+			}
+			places = append(places, max(lowest, slot.index-unaccounted-below))
 		}
 	}
 	return places[max(0, len(places)-maxHidden):]

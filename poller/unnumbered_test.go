@@ -673,6 +673,41 @@ func TestARowThatFellSickIsNoGapForALateOneTooDeepToFind(t *testing.T) {
 	}
 }
 
+// Late rows too deep to find push hidden ones up, into what the mark remembers.
+func TestHiddenRowsAtTheEndOfTheMemoryStayInOrder(t *testing.T) {
+	t.Parallel()
+	for _, hidden := range []int{1, 2} { // side by side
+		t.Run(fmt.Sprint(hidden), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(100)
+			publish := []func(){o.portal.Reserve(o.row()), o.portal.Reserve(o.row())}
+			o.record(1000)
+			for range 60 {
+				for range hidden {
+					o.gap(o.row())
+				}
+				o.record(2)
+			}
+			o.record(420)
+			o.poll(t)
+			gaps := o.gaps()
+			o.sicken(20)
+			for _, p := range publish {
+				p()
+				o.record(30)
+				o.poll(t)
+				o.record(1)
+				o.poll(t)
+			}
+			mark := o.mark(t)
+			if mark.State != checkpoint.Unreconciled || mark.Accounted != o.portal.Count(o.room)-2 || o.gaps() != gaps {
+				t.Errorf("%v of %d, said %v", mark, o.portal.Count(o.room), o.said())
+			}
+		})
+	}
+}
+
 func TestRowsThatWereHiddenOnceCostNoRequestsForLong(t *testing.T) {
 	t.Parallel()
 	o := newOldRig(t, Options{})
