@@ -79,71 +79,96 @@ func (w *walk) unsettled(mark checkpoint.Mark, b balance) reading {
 // to be learnt: then the balance is short of rows.
 func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (window, balance, error) {
 	var sure *weighed // the deepest window of which no row can be forgotten
-	want, grown, deep, again := w.portion(mark, most), 0, false, false
+	v, again := view{want: w.portion(mark, most), below: below}, false
 	for try := range patience {
 		base := w.total - w.above(mark)
-		low, high := bounds(base, want, below)
-		if deep {
-			low = min(low, lowest(mark))
-		} else if want > 0 || try > 0 {
-			low = clearOf(mark.Unnumbered.Hidden, low-base+mark.Accounted) + base - mark.Accounted
-		}
+		low, high := v.bounds(mark, base, try > 0)
 		s, err := w.window(ctx, low, high, top)
 		top = sheet{} // to be read again, the next time
 		if errors.Is(err, errMoved) {
-			want = min(want, docspace.MaxPage-overlap)
+			v.want = min(v.want, docspace.MaxPage-overlap)
 			continue
 		}
 		if err != nil {
 			return window{}, balance{}, err
 		}
 		b := weigh(mark, s, base)
-		want = b.want
+		v.want = b.want
 		if b.freshLow == 0 || s.low == 0 {
 			sure = &weighed{s, b}
 		}
 		plain, err := w.plain(ctx, b)
 		if errors.Is(err, errMoved) {
-			want, again = w.portion(mark, most), false
+			v.want, again = w.portion(mark, most), false
 			continue
 		}
 		if err != nil || plain {
 			return s, b, err
 		}
-		same := s.high == w.total && w.total == mark.Accounted // no row came in at all
-		deeper := s.low > lowest(mark) && !(same && b.justCured())
-		hides := len(b.slots)+len(b.places) > 0
-		switch {
-		case len(b.fresh.rows) > want+len(b.places) && w.passed > 0:
-			w.passed = 0 // what was searched for in vain is there
-			want = w.portion(mark, most)
-		case hides && deeper:
-			deep, ctx = true, docspace.Patient(ctx)
-		case len(b.fresh.rows) < want && deeper:
-			below = 2*below + docspace.MaxPage
-			want = min(want, docspace.MaxPage-overlap)
+		if v.widen(w, mark, s, b) {
 			ctx = docspace.Patient(ctx)
-		case (b.fallen() > 0 || len(b.fresh.rows) > want) && s.high < w.total && grown < maxGrown:
-			grown++ // rows of the mark may have been pushed up
-			want = min(want+docspace.MaxPage, w.above(mark))
+			continue
+		}
+		moved, err := w.recount(ctx)
+		if err != nil {
+			return window{}, balance{}, err
+		}
+		b.resolve(mark)
+		switch {
+		case moved, b.lost > 0 && !again:
+			v.want, again = w.portion(mark, most), !moved
+		case b.short > 0:
+			s, b = sure.giveUp(mark, s, b)
+			return s, b, nil
 		default:
-			moved, err := w.recount(ctx)
-			if err != nil {
-				return window{}, balance{}, err
-			}
-			b.resolve(mark)
-			switch {
-			case moved, b.lost > 0 && !again:
-				want, again = w.portion(mark, most), !moved
-			case b.short > 0:
-				s, b = sure.giveUp(mark, s, b)
-				return s, b, nil
-			default:
-				return s, b, nil
-			}
+			return s, b, nil
 		}
 	}
 	return window{}, balance{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
+}
+
+// A view is what is to be seen of a log: so many rows beyond the mark, and so many
+// more below it than a window has anyway.
+type view struct {
+	want, below int
+	deep        bool // down to where the memory ends
+	grown       int  // how often it grew upwards
+}
+
+// bounds returns the window, with its lower end where that tells something.
+func (v view) bounds(mark checkpoint.Mark, base int, anew bool) (low, high int) {
+	low, high = bounds(base, v.want, v.below)
+	switch passed := base - mark.Accounted; {
+	case v.deep:
+		low = min(low, lowest(mark))
+	case v.want > 0 || anew:
+		low = clearOf(mark.Unnumbered.Hidden, low-passed) + passed
+	}
+	return low, high
+}
+
+// widen reports whether a window that does not add up is to be read with more
+// rows, and which.
+func (v *view) widen(w *walk, mark checkpoint.Mark, s window, b balance) bool {
+	same := s.high == w.total && w.total == mark.Accounted // no row came in at all
+	deeper := s.low > lowest(mark) && !(same && b.justCured())
+	fresh := len(b.fresh.rows)
+	switch {
+	case fresh > b.want+len(b.places) && w.passed > 0:
+		w.passed = 0 // what was searched for in vain is there
+		v.want = min(max(v.want, docspace.MaxPage-overlap), w.above(mark))
+	case deeper && len(b.slots)+len(b.places) > 0:
+		v.deep = true
+	case deeper && fresh < b.want:
+		v.below = 2*v.below + docspace.MaxPage
+		v.want = min(b.want, docspace.MaxPage-overlap)
+	case (b.fallen() > 0 || fresh > b.want) && s.high < w.total && v.grown < maxGrown:
+		v.grown++ // rows of the mark may have been pushed up
+		v.want = min(b.want+docspace.MaxPage, w.above(mark))
+	default:
+		return false
+	}
+	return true
 }
 
 // A weighed window is one with what it holds beyond a mark.
