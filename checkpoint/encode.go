@@ -171,13 +171,14 @@ func unpackIDs(text string) ([]int64, error) {
 }
 
 // packPlaces writes ascending places: how far each lies above the one before,
-// and how far its upper end above its lower one, 0 for none.
+// how far its upper end above its lower one, 0 for none, and the number of rows.
 func packPlaces(places []Place) string {
 	var b []byte
 	var prev int64
 	for _, p := range places {
 		b = binary.AppendUvarint(b, uint64(p.Below-prev))
 		b = binary.AppendUvarint(b, uint64(max(0, p.Above-p.Below)))
+		b = binary.AppendUvarint(b, uint64(p.Rows))
 		prev = p.Below
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
@@ -192,24 +193,27 @@ func unpackPlaces(text string) ([]Place, error) {
 	var places []Place
 	var prev int64
 	for len(b) > 0 {
-		step, n := binary.Uvarint(b)
-		if n <= 0 {
-			return nil, errors.New("places: cut off")
+		var numbers [3]uint64
+		for i := range numbers {
+			var n int
+			if numbers[i], n = binary.Uvarint(b); n <= 0 {
+				return nil, errors.New("places: cut off")
+			}
+			b = b[n:]
 		}
-		size, m := binary.Uvarint(b[n:])
-		p := Place{Below: prev + int64(step)}
-		if size > 0 {
-			p.Above = p.Below + int64(size)
+		p := Place{Below: prev + int64(numbers[0]), Rows: int(numbers[2])}
+		if numbers[1] > 0 {
+			p.Above = p.Below + int64(numbers[1])
 		}
 		switch {
-		case m <= 0:
-			return nil, errors.New("places: cut off")
 		case p.Below < prev || p.Above != 0 && p.Above <= p.Below:
 			return nil, errors.New("places: not an ascending list")
+		case numbers[2] == 0 || numbers[2] > maxRows:
+			return nil, errors.New("places: one without a number of rows")
 		case len(places) == MaxHidden:
 			return nil, fmt.Errorf("places: more than %d", MaxHidden)
 		}
-		places, prev, b = append(places, p), p.Below, b[n+m:]
+		places, prev = append(places, p), p.Below
 	}
 	return places, nil
 }

@@ -26,7 +26,7 @@ var ErrConflict = errors.New("another writer moved the mark")
 // above it.
 const MaxRecent = 1024
 
-// MaxHidden is how many hidden rows a mark remembers at most.
+// MaxHidden is how many places of hidden rows a mark remembers at most.
 const MaxHidden = 256
 
 // A State is what the connector can say about a folder.
@@ -66,7 +66,7 @@ type Mark struct {
 	// up to it cannot be told apart and count as committed.
 	Forgotten int64
 	// Hidden tells where rows lie that were accounted for without being published,
-	// because the portal counts and does not show them: at most MaxHidden,
+	// because the portal counts and does not show them: at most MaxHidden places,
 	// ascending, those near the top.
 	Hidden []Place
 	// Seal recognises the newest committed row, so that another row with its id
@@ -120,20 +120,28 @@ func (m Mark) Remember(ids ...int64) Mark {
 	return m
 }
 
-// A Place is where a row lies that is not shown: between two rows that were.
+// A Place is where rows lie that are not shown: between two rows that were.
 type Place struct {
-	Below int64 // id of the row next below; 0: it was the oldest
-	Above int64 // id of the row next above; 0: it was the newest
+	Below int64 // id of the row next below; 0: there was none
+	Above int64 // id of the row next above; 0: there was none
+	Rows  int
 }
 
 // Holds reports whether a row with the id may lie there.
 func (p Place) Holds(id int64) bool { return p.Below < id && (p.Above == 0 || id < p.Above) }
 
-// Highest returns the highest MaxHidden of the places, ascending.
+// Highest returns the highest MaxHidden of the places, ascending, each once.
 func Highest(places []Place) []Place {
-	ascending := slices.SortedFunc(slices.Values(places), func(a, b Place) int {
+	var ascending []Place
+	for _, p := range slices.SortedFunc(slices.Values(places), func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Below, b.Below), cmp.Compare(a.Above, b.Above))
-	})
+	}) {
+		if n := len(ascending); n > 0 && ascending[n-1].Below == p.Below && ascending[n-1].Above == p.Above {
+			ascending[n-1].Rows += p.Rows
+		} else if p.Rows > 0 {
+			ascending = append(ascending, p)
+		}
+	}
 	return ascending[max(0, len(ascending)-MaxHidden):]
 }
 

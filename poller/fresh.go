@@ -79,7 +79,7 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 			return reading{}, err
 		}
 		switch {
-		case w.same && top.total == mark.Accounted:
+		case w.same:
 			return w.restless(mark, top), nil
 		case mark.Unnumbered.Current() && w.told.Load():
 			return w.renumber(ctx, mark)
@@ -87,6 +87,8 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 			w.keyed = true
 		case reaches(top, mark):
 			return w.reconcile(ctx, mark, top, most)
+		case w.climbed && w.run.total == top.total && w.run.end() == top.total:
+			return w.reconcile(ctx, mark, w.run, most)
 		case w.climbed:
 			return w.restless(mark, top), nil
 		default:
@@ -96,13 +98,16 @@ func (w *walk) read(ctx context.Context, mark checkpoint.Mark, most int) (readin
 	}
 }
 
-// restless is the end of a look whose newest page still does not reach down to
-// the mark: more than a page came in since the walk arrived there, or none of
-// its rows is shown.
+// restless is the end of a look at a newest page that is as it was, or still does
+// not reach down to the mark: more than a page came in since the walk arrived
+// there.
 func (w *walk) restless(mark checkpoint.Mark, top sheet) reading {
 	r := reading{places: mark.Hidden, last: true}
 	if top.total != mark.Accounted {
 		r.unread = max(1, top.total-mark.Accounted)
+	}
+	if w.same {
+		r.missing = r.unread // they were searched for in vain
 	}
 	return r
 }
@@ -122,20 +127,22 @@ func (w *walk) history(ctx context.Context, mark checkpoint.Mark, most int) (rea
 // for below, where a row that became visible late would be.
 func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, most int) (reading, error) {
 	if reason := rewound(top, mark); reason != "" {
+		if moved, err := w.vanished(ctx, top); moved || err != nil {
+			return reading{places: mark.Hidden}, err
+		}
 		return reading{rewound: reason, last: true}, nil
 	}
-	t, unread, dug := top.tally(mark), top.total-mark.Accounted, false
-	if missing := unread - t.size(); missing > 0 && !w.searched(missing) {
+	unread, dug := top.total-mark.Accounted, false
+	if missing := unread - top.tally(mark).size(); missing > 0 && !w.searched(missing) {
 		var err error
-		if t, err = w.search(docspace.Patient(ctx), mark, top, unread); err != nil {
+		if top, err = w.search(docspace.Patient(ctx), mark, top, unread); err != nil {
 			return reading{}, err
 		}
 		dug = true
 	}
-	if t.cured+len(t.again) > 0 {
-		if moved, err := w.recount(ctx); moved || err != nil {
-			return reading{places: mark.Hidden}, err // it may be hidden still: see recognise
-		}
+	t, moved, err := w.compare(ctx, top, mark)
+	if moved || err != nil {
+		return reading{places: mark.Hidden}, err
 	}
 	r := t.first(most)
 	r.dug, r.unread = dug, max(0, unread-r.size())
@@ -154,16 +161,15 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 // search reads on below the newest page, as deep as the mark remembers, until
 // all is found that the portal counts. Reading downwards, rows inserted meanwhile
 // repeat and never hide others.
-func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, unread int) (tally, error) {
-	t := s.tally(mark)
-	for last := s; t.size() < unread && last.low() > 0 && !s.below(mark.Forgotten+1); t = s.tally(mark) {
+func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, unread int) (sheet, error) {
+	for last := s; s.tally(mark).size() < unread && last.low() > 0 && !s.below(mark.Forgotten+1); {
 		var err error
 		if last, err = w.fetch(ctx, last.start+last.asked-1, docspace.MaxPage); err != nil {
-			return tally{}, err
+			return sheet{}, err
 		}
 		s = s.extend(last)
 	}
-	return t, nil
+	return s, nil
 }
 
 // searched reports whether as many missing rows were already searched for

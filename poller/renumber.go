@@ -65,7 +65,8 @@ func (w *walk) renumber(ctx context.Context, mark checkpoint.Mark) (reading, err
 }
 
 // place returns where a row lies that is not shown, by the ids of the others.
-func (s window) place(row unseenRow) (p checkpoint.Place) {
+func (s window) place(row unseenRow) checkpoint.Place {
+	p := checkpoint.Place{Rows: 1}
 	for i, index := range s.indexes() {
 		if index > row.index {
 			p.Above = s.rows[i].ID

@@ -32,7 +32,7 @@ type unseenRow struct {
 }
 
 func (u unseenRow) place() checkpoint.Place {
-	return checkpoint.Place{Below: u.below, Above: u.above}
+	return checkpoint.Place{Below: u.below, Above: u.above, Rows: 1}
 }
 
 // newSheet leaves out rows without an id where others have one: they are

@@ -27,15 +27,13 @@ type tally struct {
 // size is how many rows of the part are not accounted for.
 func (t tally) size() int { return len(t.rows) + len(t.unseen) - t.cured }
 
-// first returns up to most of the rows, with what lies between them.
+// first returns up to most of the rows, and what is to be said of the others.
 func (t tally) first(most int) reading {
 	r := reading{rows: t.rows, unseen: t.unseen, cured: t.cured, again: t.again, last: true}
 	var later []docspace.Entry
 	if len(r.rows) > most {
-		last := r.rows[most-1].ID
 		r.rows, r.last = r.rows[:most], false
-		r.unseen, _ = split(r.unseen, last)
-		r.again, later = upTo(r.again, last)
+		r.again, later = upTo(r.again, r.rows[most-1].ID)
 	}
 	r.places = slices.Concat(t.hidden, places(r.unseen), exactly(later))
 	return r
@@ -55,7 +53,7 @@ func upTo(rows []docspace.Entry, id int64) (low, high []docspace.Entry) {
 func exactly(rows []docspace.Entry) []checkpoint.Place {
 	all := make([]checkpoint.Place, len(rows))
 	for i, row := range rows {
-		all[i] = checkpoint.Place{Below: row.ID - 1, Above: row.ID + 1}
+		all[i] = checkpoint.Place{Below: row.ID - 1, Above: row.ID + 1, Rows: 1}
 	}
 	return all
 }
@@ -96,6 +94,20 @@ func places(unseen []unseenRow) []checkpoint.Place {
 		all[i] = u.place()
 	}
 	return all
+}
+
+// raise returns the places such that hidden rows that are not in the sheet, and may
+// be anywhere from it upwards, lie above it.
+func (s sheet) raise(places []checkpoint.Place) []checkpoint.Place {
+	if len(s.rows) == 0 {
+		return places
+	}
+	for i, p := range places {
+		if newest := s.rows[0].ID; p.Holds(newest) {
+			places[i].Below = newest
+		}
+	}
+	return places
 }
 
 // meet reports whether one row may lie in both places.
@@ -141,6 +153,13 @@ func (s sheet) withoutPublished(unseen []unseenRow, low int64, mark checkpoint.M
 	return unseen
 }
 
+// without returns the places less those of some rows that were hidden there.
+func without(places []checkpoint.Place, rows []docspace.Entry, some int) []checkpoint.Place {
+	_, _, cured := match(nil, places, rows)
+	_, places, _ = match(nil, places, cured[:min(some, len(cured))])
+	return places
+}
+
 // apart takes from rows those of the cured ones that were committed before the
 // portal told ids.
 func apart(rows, cured []docspace.Entry, before checkpoint.Unnumbered) (fresh, again []docspace.Entry) {
@@ -163,58 +182,84 @@ func apart(rows, cured []docspace.Entry, before checkpoint.Unnumbered) (fresh, a
 // unseen. It returns the unseen rows that are not, the places of those that are,
 // and those of the others that are.
 func match(unseen []unseenRow, places []checkpoint.Place, rows []docspace.Entry) (fresh []unseenRow, hidden []checkpoint.Place, cured []docspace.Entry) {
-	m := matching{places: places, taken: make([]int, len(places))}
-	for _, u := range unseen {
-		m.add(func(p checkpoint.Place) bool { return meet(p, u.place()) })
+	m := newMatching(places)
+	for len(unseen) > 0 {
+		here := unseen[0].place()
+		n := 1
+		for n < len(unseen) && unseen[n].place() == here {
+			n++
+		}
+		here.Rows = m.add(n, func(p checkpoint.Place) bool { return meet(p, here) })
+		fresh = append(fresh, unseen[:n-here.Rows]...)
+		hidden, unseen = append(hidden, here), unseen[n:]
 	}
 	for _, row := range rows {
-		if m.add(func(p checkpoint.Place) bool { return p.Holds(row.ID) }) {
+		if m.add(1, func(p checkpoint.Place) bool { return p.Holds(row.ID) }) > 0 {
 			cured = append(cured, row)
 		}
 	}
-	for i, u := range unseen {
-		if slices.Contains(m.taken, i+1) {
-			hidden = append(hidden, u.place())
-		} else {
-			fresh = append(fresh, u)
-		}
-	}
 	for i, p := range places {
-		if m.taken[i] == 0 { // neither seen nor counted: it stays where it was
-			hidden = append(hidden, p)
-		}
+		p.Rows = m.free[i]
+		hidden = append(hidden, p) // neither seen nor counted: they stay where they were
 	}
-	return fresh, hidden, cured
+	return fresh, checkpoint.Highest(hidden), cured
 }
 
-// A matching gives each of a number of things a place of its own.
+// A matching gives things places, each as many as rows are hidden there.
 type matching struct {
 	places []checkpoint.Place
-	fits   []func(checkpoint.Place) bool
-	taken  []int // which thing has the place, counted from 1; 0: none
+	free   []int
+	fits   []func(checkpoint.Place) bool // by thing
+	given  []map[int]int                 // by thing and place
 }
 
-// add gives one more thing a place, moving others where they fit as well, and
-// reports whether there is one.
-func (m *matching) add(fits func(checkpoint.Place) bool) bool {
-	m.fits = append(m.fits, fits)
-	return m.seat(len(m.fits), make([]bool, len(m.places)))
+func newMatching(places []checkpoint.Place) *matching {
+	m := &matching{places: places, free: make([]int, len(places))}
+	for i, p := range places {
+		m.free[i] = p.Rows
+	}
+	return m
 }
 
-func (m *matching) seat(thing int, tried []bool) bool {
+// add gives places to n things alike, moving others where they fit as well, and
+// returns how many got one.
+func (m *matching) add(n int, fits func(checkpoint.Place) bool) int {
+	thing, got := len(m.fits), 0
+	m.fits, m.given = append(m.fits, fits), append(m.given, make(map[int]int))
 	for i, p := range m.places {
-		if m.taken[i] == 0 && m.fits[thing-1](p) {
-			m.taken[i] = thing
-			return true
+		if take := min(n-got, m.free[i]); take > 0 && fits(p) {
+			m.free[i], m.given[thing][i], got = m.free[i]-take, take, got+take
 		}
 	}
+	for got < n && m.seat(thing, make([]bool, len(m.places))) {
+		got++
+	}
+	return got
+}
+
+// seat gives one thing a place.
+func (m *matching) seat(thing int, tried []bool) bool {
 	for i, p := range m.places {
-		if tried[i] || !m.fits[thing-1](p) {
+		if tried[i] || !m.fits[thing](p) {
 			continue
 		}
 		tried[i] = true
-		if m.seat(m.taken[i], tried) {
-			m.taken[i] = thing
+		if m.free[i] > 0 {
+			m.free[i]--
+		} else if !m.unseat(i, tried) {
+			continue
+		}
+		m.given[thing][i]++
+		return true
+	}
+	return false
+}
+
+// unseat moves one thing away from a place to another one.
+func (m *matching) unseat(from int, tried []bool) bool {
+	for thing, given := range m.given {
+		if given[from] > 0 && m.seat(thing, tried) {
+			given[from]--
 			return true
 		}
 	}

@@ -51,16 +51,14 @@ type walk struct {
 	passed   int         // missing rows below that were searched for in vain
 	dug      bool        // they were in this poll
 
-	accounted int                   // rows the mark accounts for
-	next      int                   // bottom index of the next row to read, as far as known
-	arrived   int                   // count under which next was found by reading; noCount if it is the mark's
-	link      int64                 // id of the newest row read; 0 for none
-	rows      []docspace.Entry      // read but not handed out, ascending by id
-	unseen    []unseenRow           // the same, of rows that are not shown
-	again     []docspace.Entry      // the same, of rows committed before their ids were told
-	before    checkpoint.Unnumbered // how those are known
-	cured     int                   // rows that were accounted for as hidden
-	places    []checkpoint.Place    // of hidden rows that are accounted for or were handed out
+	mark    checkpoint.Mark  // as it will be when all that was read is committed
+	next    int              // bottom index of the next row to read, as far as known
+	arrived int              // count under which next was found by reading; noCount if it is the mark's
+	run     sheet            // pages from the newest row read upwards, of which the later ones show none
+	rows    []docspace.Entry // read but not handed out, ascending by id
+	unseen  []unseenRow      // the same, of rows that are not shown
+	again   []docspace.Entry // the same, of rows committed before their ids were told
+	cured   int              // rows read that were accounted for as hidden
 
 	depth int             // pages read ahead
 	ahead map[int]*future // by the bottom index they were asked for
@@ -136,15 +134,27 @@ func (w *walk) withoutIDs() bool { return w.nameless.Load() && !w.told.Load() }
 
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
-	w.accounted, w.arrived = mark.Accounted, noCount
-	w.next, w.link = min(mark.Accounted, w.total-1), mark.Newest()
-	if w.link == 0 {
-		w.next = 0
+	w.mark, w.arrived, w.run = mark, noCount, sheet{}
+	w.next = 0
+	if link := w.link(); link != 0 {
+		w.next = min(mark.Accounted-hiddenAbove(mark, link), w.total-1)
 	}
 	w.rows, w.unseen, w.again, w.cured = nil, nil, nil, 0
-	w.places, w.before = slices.Clone(mark.Hidden), mark.Unnumbered
 	clear(w.ahead)
 }
+
+// hiddenAbove is how many hidden rows a mark knows above a row.
+func hiddenAbove(mark checkpoint.Mark, id int64) (rows int) {
+	for _, p := range mark.Hidden {
+		if p.Below >= id {
+			rows += p.Rows
+		}
+	}
+	return rows
+}
+
+// link is the id of the newest row read; 0 for none.
+func (w *walk) link() int64 { return w.mark.Newest() }
 
 // top reads the newest rows and with them the count. Where the newest page is
 // known to hold a row that is not shown, it reads the part without it, if that
@@ -184,27 +194,11 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 	r := reading{rows: w.rows, unseen: w.unseen, cured: w.cured, again: w.again}
 	w.rows, w.unseen, w.again, w.cured = nil, nil, nil, 0
 	if len(r.rows) > most {
-		last := r.rows[most-1].ID
 		r.rows, w.rows = r.rows[:most:most], r.rows[most:]
-		r.unseen, w.unseen = split(r.unseen, last)
-		r.again, w.again = upTo(r.again, last)
+		r.again, w.again = upTo(r.again, r.rows[most-1].ID)
 	}
-	w.places = checkpoint.Highest(append(w.places, places(r.unseen)...))
-	r.places = slices.Concat(w.places, exactly(w.again))
+	r.places = slices.Concat(w.mark.Hidden, exactly(w.again))
 	return r, nil
-}
-
-// split divides unseen rows into those below the row with the id and those
-// above it.
-func split(unseen []unseenRow, id int64) (below, above []unseenRow) {
-	for _, row := range unseen {
-		if row.below < id {
-			below = append(below, row)
-		} else {
-			above = append(above, row)
-		}
-	}
-	return below, above
 }
 
 // climb reads the page above the link and appends what is new in it.
@@ -216,93 +210,74 @@ func (w *walk) climb(ctx context.Context) error {
 	if s.anonymous() {
 		return errNameless
 	}
-	fresh := s.above(w.link)
-	if w.link == 0 || s.below(w.link+1) || s.low() < 0 {
-		if moved, err := w.recognise(ctx, s.unseen, fresh); moved || err != nil {
-			return err
-		}
-	} else {
-		w.rows, w.unseen = append(w.rows, fresh...), append(w.unseen, w.unread(s.unseen)...)
-		w.bound(fresh)
+	if link := w.link(); link != 0 && !s.below(link+1) && s.low() >= 0 {
+		s = s.extend(w.run)
 	}
-	if n := len(fresh); n > 0 {
-		w.link = fresh[n-1].ID
+	t, moved, err := w.compare(ctx, s, w.mark)
+	if moved || err != nil {
+		return err
 	}
-	w.next, w.arrived = s.end(), s.total
+	_, fresh := upTo(t.rows, w.link())
+	w.rows, w.unseen, w.again, w.cured = append(w.rows, fresh...), append(w.unseen, t.unseen...), append(w.again, t.again...), w.cured+t.cured
+	w.mark = w.mark.Remember(ids(slices.Concat(fresh, t.again))...).Hide(s.raise(slices.Concat(t.hidden, places(t.unseen)))...)
+	w.next, w.arrived, w.run = s.end(), s.total, s
 	return nil
 }
 
-// recognise takes over the rows of a page above the link, and the unseen ones
-// that are not accounted for. What was taken from above the newest row of the page
-// before is in this one, too, and better told there. It takes nothing where a row
-// seems cured and others came in: on a page that is not full they make up for
-// hidden ones, which are not looked for then.
-func (w *walk) recognise(ctx context.Context, unseen []unseenRow, fresh []docspace.Entry) (moved bool, err error) {
-	_, unseen = split(unseen, w.link)
-	unseen, places, cured := match(unseen, w.places, fresh)
-	if len(cured) > 0 {
-		if moved, err := w.recount(ctx); moved || err != nil {
-			clear(w.ahead)
-			return moved, err
-		}
+// compare tells what a sheet holds beyond a mark. It moves where rows came in
+// while one seems to be cured: on a page that is not full they make up for hidden
+// ones, which are not looked for then.
+func (w *walk) compare(ctx context.Context, s sheet, mark checkpoint.Mark) (t tally, moved bool, err error) {
+	t = s.tally(mark)
+	if s.low() < 0 && t.cured+len(t.again) > 0 {
+		moved, err = w.recount(ctx)
+		clear(w.ahead)
 	}
-	w.unseen, _ = split(w.unseen, w.link)
-	fresh, again := apart(fresh, cured, w.before)
-	w.rows, w.unseen, w.again = append(w.rows, fresh...), append(w.unseen, unseen...), append(w.again, again...)
-	w.cured, w.places = w.cured+len(cured)-len(again), places
-	return false, nil
-}
-
-// bound ends the places above the link at the first row that is shown there.
-func (w *walk) bound(fresh []docspace.Entry) {
-	if len(fresh) == 0 {
-		return
-	}
-	for i := range w.unseen {
-		w.unseen[i].above = cmp.Or(w.unseen[i].above, fresh[0].ID)
-	}
-	for i := range w.places {
-		w.places[i].Above = cmp.Or(w.places[i].Above, fresh[0].ID)
-	}
-}
-
-// unread returns the unseen rows that only their index tells from those read
-// before.
-func (w *walk) unread(unseen []unseenRow) []unseenRow {
-	var fresh []unseenRow
-	for _, row := range unseen {
-		if row.index >= max(w.next, w.accounted) {
-			row.below = max(row.below, w.link)
-			fresh = append(fresh, row)
-		}
-	}
-	return fresh
+	return t, moved, err
 }
 
 // linked returns a page known to leave no row out between the link and its
 // top. Where it does not reach down to the link, because rows slid in between
 // or disappeared below, it asks again, reaching ever lower.
 func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
-	if w.link == 0 {
+	link := w.link()
+	if link == 0 {
 		return w.bottom(ctx)
 	}
 	for try := range patience {
-		s, err := w.page(ctx, low-(1<<try-1), try == 0)
+		s, err := w.page(ctx, low, try == 0)
 		if err != nil {
 			return sheet{}, err
 		}
 		w.count(s.total)
 		oldest := s.size() < s.asked // the log ends in it
 		switch {
-		case s.lacks(w.link), oldest && !s.below(w.link+1) && !s.hides(w.link):
-			return sheet{}, &lostLinkError{w.folder, w.link}
-		case s.below(w.link + 1), oldest:
+		case s.lacks(link), oldest && !s.below(link+1) && !s.hides(link):
+			if moved, err := w.vanished(ctx, s); !moved {
+				return sheet{}, cmp.Or(err, error(&lostLinkError{w.folder, link}))
+			}
+		case s.below(link + 1), oldest:
 			return s, nil
 		case w.arrived == s.total && len(s.unseen) > 0 && s.low() <= w.next && s.end() > w.next:
 			return s, nil // only unseen rows lie between: the count is the one next was found under
+		case try == 0 && len(w.run.rows) > 0 && w.run.asked > docspace.MaxPage:
+			low = w.run.low() // where the link was
 		}
+		low -= 1 << try
 	}
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
+}
+
+// vanished asks for the count again where a row that was there is not on a page.
+// If others came in meanwhile, on a page that is not full, they may have made up
+// for it, hidden.
+func (w *walk) vanished(ctx context.Context, s sheet) (moved bool, err error) {
+	if s.low() >= 0 {
+		return false, nil
+	}
+	moved, err = w.recount(ctx)
+	clear(w.ahead)
+	return moved, err
 }
 
 // bottom returns the lowest page of the log. There is no row below to prove
