@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -55,9 +56,10 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		return next
 	}
 	rows := slices.Concat(r.rows, r.again)
-	for _, row := range rows {
-		if next = next.Remember(row.ID); row.ID == next.Newest() {
-			next.Seal = seal(row)
+	if len(rows) > 0 {
+		highest := slices.MaxFunc(rows, func(a, b docspace.Entry) int { return cmp.Compare(a.ID, b.ID) })
+		if highest.ID > next.Newest() {
+			next.Seal = seal(highest)
 		}
 	}
 	next.Unnumbered = next.Unnumbered.Forget(keys(r.again)...)
