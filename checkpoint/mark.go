@@ -26,7 +26,8 @@ var ErrConflict = errors.New("another writer moved the mark")
 // above it.
 const MaxRecent = 1024
 
-// MaxHidden is how many places of hidden rows a mark remembers at most.
+// MaxHidden is how many places of hidden rows a mark remembers at most. With more
+// it forgets what lies among the lowest ones, as it does beyond MaxRecent rows.
 const MaxHidden = 256
 
 // A State is what the connector can say about a folder.
@@ -130,8 +131,8 @@ type Place struct {
 // Holds reports whether a row with the id may lie there.
 func (p Place) Holds(id int64) bool { return p.Below < id && (p.Above == 0 || id < p.Above) }
 
-// Highest returns the highest MaxHidden of the places, ascending, each once.
-func Highest(places []Place) []Place {
+// Distinct returns the places ascending, each once.
+func Distinct(places []Place) []Place {
 	var ascending []Place
 	for _, p := range slices.SortedFunc(slices.Values(places), func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Below, b.Below), cmp.Compare(a.Above, b.Above))
@@ -142,15 +143,19 @@ func Highest(places []Place) []Place {
 			ascending = append(ascending, p)
 		}
 	}
-	return ascending[max(0, len(ascending)-MaxHidden):]
+	return ascending
 }
 
-// Hide returns the mark with its hidden rows replaced, those left out that lie
-// among rows it has forgotten.
+// Hide returns the mark with its hidden rows replaced. What lies below those it
+// can remember, it forgets, rows and all.
 func (m Mark) Hide(places ...Place) Mark {
-	m.Hidden = Highest(slices.DeleteFunc(slices.Clone(places), func(p Place) bool {
-		return p.Above != 0 && p.Above <= m.Forgotten
-	}))
+	kept := Distinct(places)
+	drop := max(0, len(kept)-MaxHidden)
+	for _, p := range kept[:drop] {
+		m.Forgotten = max(m.Forgotten, min(cmp.Or(p.Above, p.Below), m.Newest()-1))
+	}
+	m.Recent = slices.DeleteFunc(slices.Clone(m.Recent), func(id int64) bool { return id <= m.Forgotten })
+	m.Hidden = slices.DeleteFunc(slices.Clone(kept[drop:]), func(p Place) bool { return p.Above != 0 && p.Above <= m.Forgotten })
 	return m
 }
 

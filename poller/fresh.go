@@ -34,7 +34,7 @@ type reading struct {
 }
 
 // empty reports whether nothing is to be committed.
-func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again) == 0 }
+func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again)+r.cured == 0 }
 
 // size is how many rows it accounts for.
 func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured }
@@ -133,7 +133,7 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 		return reading{rewound: reason, last: true}, nil
 	}
 	unread, dug := top.total-mark.Accounted, false
-	if missing := unread - top.tally(mark).size(); missing > 0 && !w.searched(missing) {
+	if missing := unread - top.tally(mark).size(); (missing > 0 || top.beneath(mark)) && !w.searched(missing) {
 		var err error
 		if top, err = w.search(docspace.Patient(ctx), mark, top, unread); err != nil {
 			return reading{}, err
@@ -146,8 +146,8 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 	}
 	r := t.first(most)
 	r.dug, r.unread = dug, max(0, unread-r.size())
-	if unread < 0 && r.empty() {
-		r.removed = -unread
+	if unread < 0 && len(r.rows)+len(r.unseen) == 0 {
+		r.removed = max(0, r.size()-unread)
 	}
 	if r.size() > 0 && r.size() > unread {
 		r.last = false // rows came in after they were counted: only another look tells
@@ -162,7 +162,7 @@ func (w *walk) reconcile(ctx context.Context, mark checkpoint.Mark, top sheet, m
 // all is found that the portal counts. Reading downwards, rows inserted meanwhile
 // repeat and never hide others.
 func (w *walk) search(ctx context.Context, mark checkpoint.Mark, s sheet, unread int) (sheet, error) {
-	for last := s; s.tally(mark).size() < unread && last.low() > 0 && !s.below(mark.Forgotten+1); {
+	for last := s; (s.tally(mark).size() < unread || s.beneath(mark)) && last.low() >= 0 && !s.below(mark.Forgotten+1); {
 		var err error
 		if last, err = w.fetch(ctx, last.start+last.asked-1, docspace.MaxPage); err != nil {
 			return sheet{}, err

@@ -117,7 +117,13 @@ func (s sheet) above(id int64) []docspace.Entry {
 	return fresh
 }
 
-// extend returns the sheet with what another one shows below it.
+// unseenAt reports whether the row at an index from the bottom is not shown.
+func (s sheet) unseenAt(index int) bool {
+	return slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.index == index })
+}
+
+// extend returns the sheet with what another one, which ends in it, shows below. Of
+// a row in both, that it is shown is believed.
 func (s sheet) extend(next sheet) sheet {
 	low, lowest, highest := s.low(), int64(math.MaxInt64), int64(0)
 	if n := len(s.rows); n > 0 {
@@ -129,6 +135,7 @@ func (s sheet) extend(next sheet) sheet {
 			s.rows, highest = append(s.rows, row), max(highest, row.ID)
 		}
 	}
+	s.unseen = slices.DeleteFunc(s.unseen, func(u unseenRow) bool { return u.index < next.end() && !next.unseenAt(u.index) })
 	for i := range s.unseen {
 		s.unseen[i].below = cmp.Or(s.unseen[i].below, highest)
 	}

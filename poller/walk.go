@@ -51,14 +51,15 @@ type walk struct {
 	passed   int         // missing rows below that were searched for in vain
 	dug      bool        // they were in this poll
 
-	mark    checkpoint.Mark  // as it will be when all that was read is committed
-	next    int              // bottom index of the next row to read, as far as known
-	arrived int              // count under which next was found by reading; noCount if it is the mark's
-	run     sheet            // pages from the newest row read upwards, of which the later ones show none
-	rows    []docspace.Entry // read but not handed out, ascending by id
-	unseen  []unseenRow      // the same, of rows that are not shown
-	again   []docspace.Entry // the same, of rows committed before their ids were told
-	cured   int              // rows read that were accounted for as hidden
+	mark      checkpoint.Mark  // as it will be when all that was read is committed
+	forgotten int64            // by the mark that is committed
+	next      int              // bottom index of the next row to read, as far as known
+	arrived   int              // count under which next was found by reading; noCount if it is the mark's
+	run       sheet            // pages from the newest row read upwards, of which the later ones show none
+	rows      []docspace.Entry // read but not handed out, ascending by id
+	unseen    []unseenRow      // the same, of rows that are not shown
+	again     []docspace.Entry // the same, of rows committed before their ids were told
+	cured     int              // rows read that were accounted for as hidden
 
 	depth int             // pages read ahead
 	ahead map[int]*future // by the bottom index they were asked for
@@ -134,7 +135,10 @@ func (w *walk) withoutIDs() bool { return w.nameless.Load() && !w.told.Load() }
 
 // seek puts the walk above the last committed row and forgets what was read.
 func (w *walk) seek(mark checkpoint.Mark) {
-	w.mark, w.arrived, w.run = mark, noCount, sheet{}
+	if w.climbed {
+		w.climbing, w.climbed = true, false
+	}
+	w.mark, w.arrived, w.run, w.forgotten = mark, noCount, sheet{}, mark.Forgotten
 	w.next = 0
 	if link := w.link(); link != 0 {
 		w.next = min(mark.Accounted-hiddenAbove(mark, link), w.total-1)
@@ -179,7 +183,7 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 	for idle := 0; len(w.rows)+len(w.unseen) < most && w.next < w.total; idle++ {
 		before := len(w.rows) + len(w.unseen)
 		if err := w.climb(ctx); err != nil {
-			if len(w.rows) > 0 {
+			if len(w.rows)+len(w.unseen) > 0 {
 				break // what was read before the trouble is published first
 			}
 			return reading{}, err
@@ -197,7 +201,7 @@ func (w *walk) take(ctx context.Context, most int) (reading, error) {
 		r.rows, w.rows = r.rows[:most:most], r.rows[most:]
 		r.again, w.again = upTo(r.again, r.rows[most-1].ID)
 	}
-	r.places = slices.Concat(w.mark.Hidden, exactly(w.again))
+	r.places = slices.Concat(w.mark.Hidden, held(w.again))
 	return r, nil
 }
 
@@ -210,18 +214,27 @@ func (w *walk) climb(ctx context.Context) error {
 	if s.anonymous() {
 		return errNameless
 	}
-	if link := w.link(); link != 0 && !s.below(link+1) && s.low() >= 0 {
+	if !s.below(w.link()+1) && s.low() >= 0 && w.run.asked > 0 {
 		s = s.extend(w.run)
 	}
 	t, moved, err := w.compare(ctx, s, w.mark)
 	if moved || err != nil {
 		return err
 	}
+	w.next, w.arrived, w.run = s.end(), s.total, s
+	if len(s.rows) > 0 && s.rows[0].ID < w.link() {
+		return nil // it slid, and lies below what was read
+	}
 	_, fresh := upTo(t.rows, w.link())
 	w.rows, w.unseen, w.again, w.cured = append(w.rows, fresh...), append(w.unseen, t.unseen...), append(w.again, t.again...), w.cured+t.cured
-	w.mark = w.mark.Remember(ids(slices.Concat(fresh, t.again))...).Hide(s.raise(slices.Concat(t.hidden, places(t.unseen)))...)
-	w.next, w.arrived, w.run = s.end(), s.total, s
+	w.mark = w.mark.Remember(ids(slices.Concat(fresh, t.again))...)
+	w.mark.Hidden = w.needed(slices.Concat(t.hidden, places(t.unseen)))
 	return nil
+}
+
+// needed returns the places that the committed mark has not forgotten yet.
+func (w *walk) needed(places []checkpoint.Place) []checkpoint.Place {
+	return checkpoint.Distinct(slices.DeleteFunc(places, func(p checkpoint.Place) bool { return p.Above != 0 && p.Above <= w.forgotten }))
 }
 
 // compare tells what a sheet holds beyond a mark. It moves where rows came in
@@ -242,7 +255,7 @@ func (w *walk) compare(ctx context.Context, s sheet, mark checkpoint.Mark) (t ta
 func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
 	link := w.link()
 	if link == 0 {
-		return w.bottom(ctx)
+		return w.unlinked(ctx, low)
 	}
 	for try := range patience {
 		s, err := w.page(ctx, low, try == 0)
@@ -261,11 +274,25 @@ func (w *walk) linked(ctx context.Context, low int) (sheet, error) {
 		case w.arrived == s.total && len(s.unseen) > 0 && s.low() <= w.next && s.end() > w.next:
 			return s, nil // only unseen rows lie between: the count is the one next was found under
 		case try == 0 && len(w.run.rows) > 0 && w.run.asked > docspace.MaxPage:
-			low = w.run.low() // where the link was
+			low = max(0, w.run.low()) // where the link was
 		}
 		low -= 1 << try
 	}
 	return sheet{}, fmt.Errorf("history of folder %d: %w", w.folder, errRestless)
+}
+
+// unlinked is linked where no row was read yet: either none, or none that is
+// shown, and then the count is to be the same.
+func (w *walk) unlinked(ctx context.Context, low int) (sheet, error) {
+	if w.next > 0 {
+		s, err := w.page(ctx, low, true)
+		if err != nil || s.total == w.arrived && s.low() <= w.next && s.end() > w.next {
+			return s, err
+		}
+		w.count(s.total)
+		w.run = sheet{}
+	}
+	return w.bottom(ctx)
 }
 
 // vanished asks for the count again where a row that was there is not on a page.
