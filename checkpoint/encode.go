@@ -37,6 +37,7 @@ type wire struct {
 	Seal        string         `json:"seal,omitzero"`
 	Keys        string         `json:"keys,omitzero"`
 	Hidden      string         `json:"hidden,omitzero"`
+	Missing     int            `json:"missing,omitzero"`
 	Dropped     int            `json:"dropped,omitzero"`
 	Hashed      int            `json:"hashed,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
@@ -63,6 +64,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Seal:        m.Seal,
 		Keys:        packKeys(m.Unnumbered.Keys),
 		Hidden:      packIndexes(m.Unnumbered.Hidden),
+		Missing:     m.Unnumbered.Missing,
 		Dropped:     m.Unnumbered.Dropped,
 		Hashed:      m.Unnumbered.Hashed,
 		NewestEvent: m.NewestEvent.UTC(),
@@ -103,7 +105,7 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Dropped) < 0 {
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -116,7 +118,7 @@ func Decode(b []byte) (Mark, error) {
 		Forgotten:   w.Forgotten,
 		Hidden:      places,
 		Seal:        w.Seal,
-		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Dropped: w.Dropped, Hashed: w.Hashed},
+		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Missing: w.Missing, Dropped: w.Dropped, Hashed: w.Hashed},
 		NewestEvent: w.NewestEvent,
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,

@@ -34,6 +34,7 @@ var unnumbered = Mark{
 	Unnumbered: Unnumbered{
 		Keys:    []KeyCount{{1<<KeyBits - 1, 300}, {0, 1}},
 		Hidden:  []int{0, 7},
+		Missing: 2,
 		Dropped: 4,
 		Hashed:  9,
 	},

@@ -21,6 +21,8 @@ type Unnumbered struct {
 	// they were published before. A place is the number of rows accounted for that
 	// lie below, which rows that come in there do not change.
 	Hidden []int
+	// Missing is how many rows were counted and not found, below those remembered.
+	Missing int
 	// Dropped is how many rows are committed whose keys are not remembered any
 	// more.
 	Dropped int

@@ -132,7 +132,7 @@ func takeShifted(left map[uint64]int, row docspace.Entry) bool {
 func inGap(at time.Time) bool {
 	switch at.Month() {
 	case time.March, time.April, time.September, time.October:
-		return at.Hour() < 4
+		return at.Hour() < 4 || at.Hour() >= 22
 	}
 	return false
 }
@@ -171,13 +171,14 @@ func (b *balance) resolve(mark checkpoint.Mark) {
 	if b.lost = max(0, excess-curable); b.lost > 0 {
 		return
 	}
-	n, strange := max(-excess, 0), b.crown()
+	strange := b.crown()
+	known := 0 // of them, rows that were published
 	if b.low == 0 {
-		strange = b.strange(max(fallen, -fallen) + b.fresh.doubles())
-		n = max(n, min(len(strange)-max(0, fallen), curable-excess, b.want-b.short))
-		if len(strange) < n {
-			strange = b.slots
-		}
+		strange, known = b.strange(max(fallen, -fallen)+b.fresh.doubles()), max(0, fallen)
+	}
+	n := max(-excess, 0, min(len(strange)-known, curable-excess, b.want-b.short))
+	if b.low == 0 && len(strange) < n {
+		strange = b.slots
 	}
 	b.unseen = slices.Clone(strange[max(0, len(strange)-n):])
 	b.cured = n + excess

@@ -52,7 +52,7 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...).Hide(r.places...)
 	case r.keyed:
 		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)
-		next.Unnumbered.Hidden = r.hidden
+		next.Unnumbered.Hidden, next.Unnumbered.Missing = r.hidden, r.passed
 		return next
 	}
 	rows := slices.Concat(r.rows, r.again)

@@ -29,6 +29,7 @@ type reading struct {
 
 	keyed    bool       // the rows have no ids
 	ordinals []int      // of rows: how many like each were published before
+	passed   int        // rows missing below, as far as they were searched for
 	hidden   []int      // what the mark remembers of hidden rows after this
 	numbers  *numbering // the ids of what was published without; nil if none were found
 }

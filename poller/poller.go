@@ -297,7 +297,7 @@ func denial(err error) *docspace.StatusError {
 func worthCommitting(mark, next checkpoint.Mark, events []schema.Event) bool {
 	return len(events) > 0 || mark.Revision == 0 || mark.State != next.State || mark.Accounted != next.Accounted ||
 		mark.Unnumbered.Hashed != next.Unnumbered.Hashed || !slices.Equal(mark.Recent, next.Recent) ||
-		!slices.Equal(mark.Unnumbered.Hidden, next.Unnumbered.Hidden)
+		!slices.Equal(mark.Unnumbered.Hidden, next.Unnumbered.Hidden) || mark.Unnumbered.Missing != next.Unnumbered.Missing
 }
 
 func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) {

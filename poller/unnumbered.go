@@ -45,6 +45,7 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 	if w.total < mark.Accounted {
 		return w.fewer(ctx, mark)
 	}
+	w.passed = min(w.passed, w.total-mark.Accounted)
 	if w.above(mark) > docspace.MaxPage {
 		ctx = docspace.Patient(ctx)
 	}
@@ -56,7 +57,7 @@ func (w *walk) unnumbered(ctx context.Context, mark checkpoint.Mark, top sheet, 
 		w.passed, w.dug = w.passed+b.short, true
 	}
 	first, left := b.first(most)
-	r := reading{rows: first.rows, ordinals: first.ordinals, unseen: b.unseen, cured: b.cured, hidden: b.after(mark, left), keyed: true, dug: w.dug}
+	r := reading{rows: first.rows, ordinals: first.ordinals, unseen: b.unseen, cured: b.cured, hidden: b.after(mark, left), passed: w.passed, keyed: true, dug: w.dug}
 	r.last = s.high == w.total && len(left) == 0
 	r.unread = max(0, w.total-mark.Accounted-r.size())
 	if r.last {
@@ -72,14 +73,17 @@ func (w *walk) unsettled(mark checkpoint.Mark, b balance) reading {
 		return reading{rewound: fmt.Sprintf("%d rows that were published are gone, and others are in their place", b.lost), last: true}
 	}
 	unread := w.total - mark.Accounted
-	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: unread, missing: unread, last: true}
+	return reading{keyed: true, hidden: mark.Unnumbered.Hidden, passed: w.passed, unread: unread, missing: unread, dug: true, last: true}
 }
 
 // settle reads windows around the mark until one adds up, or nothing more is
 // to be learnt: then the balance is short of rows.
 func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most, below int) (window, balance, error) {
 	var sure *weighed // the deepest window of which no row can be forgotten
-	v, again := view{want: w.portion(mark, most), below: below}, false
+	v, again := view{want: w.portion(mark, most), below: below, deep: w.redig}, false
+	if w.redig {
+		w.redig, w.dug = false, true
+	}
 	for try := range patience {
 		base := w.total - w.above(mark)
 		low, high := v.bounds(mark, base, try > 0)
@@ -117,6 +121,8 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 		switch {
 		case moved, b.lost > 0 && !again:
 			v.want, again = w.portion(mark, most), !moved
+		case b.short > 0 && sure == nil && !v.modest:
+			v = view{want: min(b.want, docspace.MaxPage-overlap), below: 2 * docspace.MaxPage, modest: true}
 		case b.short > 0:
 			s, b = sure.giveUp(mark, s, b)
 			return s, b, nil
@@ -132,6 +138,7 @@ func (w *walk) settle(ctx context.Context, mark checkpoint.Mark, top sheet, most
 type view struct {
 	want, below int
 	deep        bool // down to where the memory ends
+	modest      bool // not so deep, to be sure of what is above
 	grown       int  // how often it grew upwards
 }
 
@@ -140,7 +147,7 @@ func (v view) bounds(mark checkpoint.Mark, base int, anew bool) (low, high int) 
 	low, high = bounds(base, v.want, v.below)
 	switch passed := base - mark.Accounted; {
 	case v.deep:
-		low = min(low, lowest(mark))
+		low = min(low, clearAbove(mark.Unnumbered.Hidden, lowest(mark)-passed)+passed)
 	case v.want > 0 || anew:
 		low = clearOf(mark.Unnumbered.Hidden, low-passed) + passed
 	}
@@ -151,12 +158,14 @@ func (v view) bounds(mark checkpoint.Mark, base int, anew bool) (low, high int) 
 // rows, and which.
 func (v *view) widen(w *walk, mark checkpoint.Mark, s window, b balance) bool {
 	same := s.high == w.total && w.total == mark.Accounted // no row came in at all
-	deeper := s.low > lowest(mark) && !(same && b.justCured())
+	deeper := !v.deep && s.low > lowest(mark) && !(same && b.justCured())
 	fresh := len(b.fresh.rows)
 	switch {
 	case fresh > b.want+len(b.places) && w.passed > 0:
 		w.passed = 0 // what was searched for in vain is there
 		v.want = min(max(v.want, docspace.MaxPage-overlap), w.above(mark))
+	case v.modest:
+		return false
 	case deeper && len(b.slots)+len(b.places) > 0:
 		v.deep = true
 	case deeper && fresh < b.want:
@@ -250,6 +259,16 @@ func clearOf(hidden []int, low int) int {
 	}
 }
 
+// clearAbove is clearOf for a place that cannot be lower.
+func clearAbove(hidden []int, low int) int {
+	for {
+		if _, next := slices.BinarySearch(hidden, low-1); low <= 0 || !next {
+			return low
+		}
+		low++
+	}
+}
+
 // lowest is the lowest index a window may reach down to. A mark that forgot
 // rows is trusted for half of what it remembers: rows that became visible late
 // may have taken the place of others in its memory.
@@ -290,7 +309,7 @@ func (w *walk) fewer(ctx context.Context, mark checkpoint.Mark) (reading, error)
 	}
 	lost := mark.Accounted - top.total
 	if lost <= 0 {
-		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, unread: -lost}, nil
+		return reading{keyed: true, hidden: mark.Unnumbered.Hidden, passed: w.passed, unread: -lost}, nil
 	}
 	s := newWindow(max(0, top.low()), top.total, []sheet{top})
 	newest := slices.ContainsFunc(s.rows, func(row docspace.Entry) bool {

@@ -49,6 +49,7 @@ type walk struct {
 	keyed    bool        // rows are known by their content
 	hidden   []int       // where some are likely not to be shown, from the bottom
 	passed   int         // missing rows below that were searched for in vain
+	redig    bool        // they are to be once more
 	dug      bool        // they were in this poll
 
 	mark      checkpoint.Mark  // as it will be when all that was read is committed
@@ -114,9 +115,8 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 	w.given, w.ailment = p.remembered(mark.Folder)
 	w.told.Store(mark.Newest() != 0)
 	w.hidden = slices.Clone(mark.Unnumbered.Hidden)
-	if time.Since(w.given.at) < searchAgain {
-		w.passed = w.given.missing
-	}
+	w.passed = mark.Unnumbered.Missing
+	w.redig = w.passed > 0 && time.Since(w.given.at) >= searchAgain
 	if time.Since(w.ailment.at) >= searchAgain {
 		w.ailment = ailment{} // its rows may be shown again
 	}
