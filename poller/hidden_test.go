@@ -269,3 +269,151 @@ func TestARowLeftOutWhileAnotherComesInIsNotGone(t *testing.T) {
 		})
 	}
 }
+
+func TestALogWhoseOldestRowsAreHiddenIsRead(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{90, 99, 150, 350} {
+		for _, chunk := range []int{1, 990} {
+			t.Run(fmt.Sprintf("%d hidden, commits of %d", n, chunk), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, Options{Chunk: chunk})
+				first := r.newest(0)
+				r.portal.Poison(first, http.StatusInternalServerError)
+				r.hide(n)
+				r.upTo(1 + n + 200)
+				r.again(t, 3)
+				r.standsWith(t, n+1, first)
+			})
+		}
+	}
+}
+
+func TestALateRowInsideARunOfHiddenOnesMakesNoneAGapTwice(t *testing.T) {
+	t.Parallel()
+	for _, lower := range []int{0, 50, 97, 120, 149} {
+		for _, more := range []int{0, 80, 200} {
+			t.Run(fmt.Sprintf("%d below, %d rows since", lower, more), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, Options{})
+				r.upTo(100)
+				r.hide(lower)
+				publish := r.reserve()
+				r.hide(150 - lower)
+				r.poll(t)
+				publish()
+				r.upTo(251 + more)
+				r.again(t, 3)
+				r.standsWith(t, 150)
+			})
+		}
+	}
+}
+
+func TestARowComesInAboveARunOfHiddenOnesInAHistory(t *testing.T) {
+	t.Parallel()
+	for _, prefetch := range []int{1, 4} {
+		for _, base := range []int{144, 170} {
+			for _, run := range []int{110, 145} {
+				t.Run(fmt.Sprintf("%d ahead, %d hidden above %d", prefetch, run, base), func(t *testing.T) {
+					t.Parallel()
+					for at := int64(15); at < 80; at += 3 {
+						r := newRig(t, Options{Prefetch: prefetch})
+						r.upTo(30)
+						publish := r.reserve()
+						r.upTo(base)
+						r.hide(run)
+						r.upTo(base + run + 150)
+						var pages atomic.Int64
+						r.portal.AfterPage(func(int, int) {
+							if pages.Add(1) == at {
+								r.upTo(r.portal.Count(r.room) + 1)
+							}
+						})
+						r.again(t, 3)
+						r.portal.AfterPage(nil)
+						publish()
+						r.upTo(r.portal.Count(r.room) + 1)
+						r.again(t, 3)
+						r.standsWith(t, run)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestARowFallsSickBetweenTwoPagesThatShareIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{Prefetch: 1})
+	r.upTo(700)
+	shared := r.portal.Rows(r.room)[98].ID
+	var pages atomic.Int64
+	r.portal.AfterPage(func(int, int) {
+		if pages.Add(1) == 2 { // the newest page, and the lowest
+			r.portal.Poison(shared, http.StatusInternalServerError)
+		}
+	})
+	r.again(t, 3)
+	r.standsWith(t, 0)
+}
+
+type fewerRowsError struct{}
+
+func (fewerRowsError) Error() string { return "too much at once" }
+func (fewerRowsError) Fits() int     { return 8 }
+
+func TestLateRowsBelowAHiddenPageThatDoNotFitOneCommit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.upTo(50)
+	var publish []func()
+	for range 20 {
+		publish = append(publish, r.reserve())
+	}
+	r.upTo(100)
+	r.hide(150)
+	r.poll(t)
+	r.ledger.Before = func(_ int, events []schema.Event) error {
+		if len(events) > 8 {
+			return fewerRowsError{}
+		}
+		return nil
+	}
+	for _, publish := range publish {
+		publish()
+	}
+	r.again(t, 4)
+	r.standsWith(t, 150)
+}
+
+// A commit that is cut leaves the walk ahead of the mark: places it needs no more
+// are those the mark still does.
+func TestALateRowIsFoundAfterACommitThatWasCut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{Chunk: 400, Turn: 1})
+	r.upTo(10)
+	hidden := 0
+	fill := func(n int) {
+		for ; r.portal.Count(r.room) < n; hidden++ {
+			r.hide(1)
+			r.upTo(r.portal.Count(r.room) + 9)
+		}
+	}
+	fill(110)
+	publish := r.reserve()
+	fill(1250)
+	for r.mark(t).Accounted < 780 {
+		if _, err := r.poller.Poll(t.Context(), r.room); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total := r.portal.Count(r.room)
+	r.poller = New(r.client, r.ledger, Options{Feed: r.poller.opts.Feed, Chunk: 1, Turn: total - 60 - r.mark(t).Accounted})
+	if _, err := r.poller.Poll(t.Context(), r.room); err != nil {
+		t.Fatal(err)
+	}
+	publish()
+	r.poller = New(r.client, r.ledger, Options{Feed: r.poller.opts.Feed})
+	r.again(t, 3)
+	r.standsWith(t, hidden)
+}

@@ -106,17 +106,6 @@ func (s sheet) hides(id int64) bool {
 	return slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.below == below })
 }
 
-// above returns the rows with higher ids, ascending.
-func (s sheet) above(id int64) []docspace.Entry {
-	n := 0
-	for n < len(s.rows) && s.rows[n].ID > id {
-		n++
-	}
-	fresh := slices.Clone(s.rows[:n])
-	slices.Reverse(fresh)
-	return fresh
-}
-
 // unseenAt reports whether the row at an index from the bottom is not shown.
 func (s sheet) unseenAt(index int) bool {
 	return slices.ContainsFunc(s.unseen, func(u unseenRow) bool { return u.index == index })

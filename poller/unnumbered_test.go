@@ -727,3 +727,118 @@ func TestRowsThatWereHiddenOnceCostNoRequestsForLong(t *testing.T) {
 	}
 	o.stands(t)
 }
+
+// missesOne holds that the folder says that one row is missing, and nothing else.
+func (o *oldRig) missesOne(t testing.TB) {
+	t.Helper()
+	if mark := o.mark(t); o.portal.Count(o.room)-mark.Accounted != 1 || mark.State != checkpoint.Unreconciled {
+		t.Errorf("%v; the portal counts %d rows; said %v", mark, o.portal.Count(o.room), o.said())
+	}
+}
+
+func TestAGapBesideOneThatIsShownAgainIsReported(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{500, 1300} {
+		t.Run(fmt.Sprint(rows), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(rows)
+			cured := o.gap(o.row())
+			o.record(50)
+			o.poll(t)
+			o.portal.Poison(cured, 0)
+			o.gap(o.row())
+			o.poll(t)
+			o.poller = New(o.client, o.ledger, o.poller.opts)
+			o.record(5)
+			o.poll(t)
+			stored := len(o.ledger.Events(o.room)) - len(o.said())
+			if mark := o.mark(t); o.gaps() != 2 || stored != o.portal.Count(o.room)-1 || mark.Accounted != o.portal.Count(o.room) {
+				t.Errorf("%d rows stored, %d reported; %v of %d", stored, o.gaps(), mark, o.portal.Count(o.room))
+			}
+		})
+	}
+}
+
+func TestAGapShownAgainBelowTheMemoryMakesUpForNoLateRow(t *testing.T) {
+	t.Parallel()
+	for depth := 508; depth <= 515; depth++ {
+		t.Run(fmt.Sprint(depth), func(t *testing.T) {
+			t.Parallel()
+			o := newOldRig(t, Options{})
+			o.record(300)
+			publish := o.portal.Reserve(o.row())
+			o.record(1000)
+			cured := o.gap(o.row())
+			o.record(depth - 10)
+			o.gap(o.row())
+			o.record(9)
+			o.poll(t)
+			o.portal.Poison(cured, 0)
+			publish()
+			o.poll(t)
+			o.record(1)
+			o.poll(t)
+			o.missesOne(t)
+		})
+	}
+}
+
+func TestAMissingRowStaysMissingWhenAPublishedOneFallsSick(t *testing.T) {
+	t.Parallel()
+	for _, backlog := range []int{0, 60} {
+		for _, gap := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d rows to come, a gap: %t", backlog, gap), func(t *testing.T) {
+				t.Parallel()
+				o := newOldRig(t, Options{})
+				o.record(300)
+				publish := o.portal.Reserve(o.row())
+				o.record(1500)
+				o.poll(t)
+				publish()
+				o.poll(t)
+				o.record(backlog)
+				o.sicken(0)
+				if gap {
+					o.gap(o.row())
+				}
+				o.poller = New(o.client, o.ledger, o.poller.opts)
+				for range 4 {
+					o.poll(t)
+					o.record(1)
+				}
+				o.poll(t)
+				o.missesOne(t)
+			})
+		}
+	}
+}
+
+func TestAFolderGoesOnBesideALateRowAtTheEndOfTheMemory(t *testing.T) {
+	t.Parallel()
+	o := newOldRig(t, Options{})
+	o.record(1000)
+	deep := o.portal.Reserve(o.row())
+	o.record(500)
+	edge := o.portal.Reserve(o.row())
+	o.record(430)
+	o.gap(o.row())
+	o.record(20)
+	o.poll(t)
+	deep()
+	edge()
+	for range 4 {
+		o.record(3)
+		o.poll(t)
+	}
+	requests := o.portal.Requests()
+	for range 10 {
+		o.poll(t)
+	}
+	if n := o.portal.Requests() - requests; n > 10 {
+		t.Errorf("10 idle polls cost %d requests", n)
+	}
+	if mark := o.mark(t); o.portal.Count(o.room)-mark.Accounted > 2 || mark.State != checkpoint.Unreconciled {
+		t.Errorf("%v; the portal counts %d rows", mark, o.portal.Count(o.room))
+	}
+}
