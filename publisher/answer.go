@@ -12,7 +12,7 @@ import (
 )
 
 // A StoreError is a stream that did not take a commit, or did not answer. All
-// of the commit is missing then.
+// of the commit is missing then, or in mode Dedup its mark and some events.
 type StoreError struct {
 	Stream string
 	Code   int    // JetStream error code, 0 when there was no answer
@@ -183,13 +183,14 @@ func (j *JetStream) unanswered(err error) (verdict, error) {
 	return again, e
 }
 
-// An ack is the answer to a commit.
+// An ack is the answer to a commit, or to a message of its own.
 type ack struct {
-	Stream string    `json:"stream"`
-	Seq    uint64    `json:"seq"` // of the mark
-	Batch  string    `json:"batch"`
-	Count  int       `json:"count"`
-	Error  *apiError `json:"error"`
+	Stream    string    `json:"stream"`
+	Seq       uint64    `json:"seq"` // of the mark, or of the message
+	Batch     string    `json:"batch"`
+	Count     int       `json:"count"`
+	Duplicate bool      `json:"duplicate"`
+	Error     *apiError `json:"error"`
 }
 
 // parseAck refuses an answer that does not say what a stored batch says, for

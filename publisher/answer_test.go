@@ -68,66 +68,71 @@ func TestAnAnswerThatIsNotThatOfAStoredBatchIsNotTakenForOne(t *testing.T) {
 }
 
 func TestACommitToASilentServerEndsWithATemporaryError(t *testing.T) {
-	t.Parallel()
-	s := natstest.Run(t)
-	j := open(t, s.Conn(t), Options{RetryFor: 200 * time.Millisecond})
-	s.Shutdown()
-	mark := checkpoint.Mark{Folder: 7}
-	events := following(mark, 3)
-	_, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
-	var refused *StoreError
-	if !errors.As(err, &refused) || !refused.Temporary() || refused.Code != 0 {
-		t.Errorf("Commit = %v, want a temporary StoreError without code", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := j.Mark(ctx, 7); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Mark = %v, want the end of the context", err)
-	}
+	inBothModes(t, func(t *testing.T, o Options) {
+		o.RetryFor = 200 * time.Millisecond
+		s := natstest.Run(t)
+		j := open(t, s.Conn(t), o)
+		s.Shutdown()
+		mark := checkpoint.Mark{Folder: 7}
+		events := following(mark, 3)
+		_, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+		var refused *StoreError
+		if !errors.As(err, &refused) || !refused.Temporary() || refused.Code != 0 {
+			t.Errorf("Commit = %v, want a temporary StoreError without code", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := j.Mark(ctx, 7); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Mark = %v, want the end of the context", err)
+		}
+	})
 }
 
 func TestACommitToADeletedStreamSaysSo(t *testing.T) {
-	t.Parallel()
-	j := open(t, natstest.Run(t).Conn(t), Options{RetryFor: 200 * time.Millisecond})
-	if err := j.js.DeleteStream(t.Context(), j.o.Stream); err != nil {
-		t.Fatal(err)
-	}
-	mark := checkpoint.Mark{Folder: 7}
-	_, err := j.Commit(t.Context(), 7, nil, mark, mark)
-	var refused *StoreError
-	if !errors.As(err, &refused) || !refused.Temporary() || !strings.Contains(err.Error(), "deleted") {
-		t.Fatalf("Commit = %v", err)
-	}
+	inBothModes(t, func(t *testing.T, o Options) {
+		o.RetryFor = 200 * time.Millisecond
+		j := open(t, natstest.Run(t).Conn(t), o)
+		if err := j.js.DeleteStream(t.Context(), j.o.Stream); err != nil {
+			t.Fatal(err)
+		}
+		mark := checkpoint.Mark{Folder: 7}
+		_, err := j.Commit(t.Context(), 7, nil, mark, mark)
+		var refused *StoreError
+		if !errors.As(err, &refused) || !refused.Temporary() || !strings.Contains(err.Error(), "deleted") {
+			t.Fatalf("Commit = %v", err)
+		}
+	})
 }
 
 func TestProbeStoresNothingAndFindsMissingPermissions(t *testing.T) {
-	t.Parallel()
-	permissions := func(deny ...string) *server.Permissions {
-		return &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
-	}
-	s := natstest.Run(t, func(o *server.Options) {
-		o.Users = []*server.User{
-			{Username: "full", Password: password},
-			{Username: "events", Password: password, Permissions: permissions("docspace.folder.>")},
-			{Username: "marks", Password: password, Permissions: permissions("docspace.checkpoint.>")},
-			{Username: "read", Password: password, Permissions: permissions("$JS.API.STREAM.MSG.GET.>")},
+	inBothModes(t, func(t *testing.T, o Options) {
+		permissions := func(deny ...string) *server.Permissions {
+			return &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
+		}
+		s := natstest.Run(t, func(o *server.Options) {
+			o.Users = []*server.User{
+				{Username: "full", Password: password},
+				{Username: "events", Password: password, Permissions: permissions("docspace.folder.>")},
+				{Username: "marks", Password: password, Permissions: permissions("docspace.checkpoint.>")},
+				{Username: "read", Password: password, Permissions: permissions("$JS.API.STREAM.MSG.GET.>")},
+			}
+		})
+		full := open(t, s.Conn(t, nats.UserInfo("full", password)), o)
+		if err := full.Probe(t.Context()); err != nil {
+			t.Errorf("Probe = %v", err)
+		}
+		for user, want := range map[string]string{
+			"events": "publish docspace.folder.",
+			"marks":  "docspace.checkpoint.2147483647",
+			"read":   "STREAM.MSG.GET",
+		} {
+			j := open(t, s.Conn(t, nats.UserInfo(user, password)), o)
+			if err := j.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("Probe without %s = %v, want %q", user, err, want)
+			}
+		}
+		if n := stream(t, full).CachedInfo().State.Msgs; n != 0 {
+			t.Errorf("%d messages stored", n)
 		}
 	})
-	full := open(t, s.Conn(t, nats.UserInfo("full", password)), Options{})
-	if err := full.Probe(t.Context()); err != nil {
-		t.Errorf("Probe = %v", err)
-	}
-	for user, want := range map[string]string{
-		"events": "permission to publish docspace.folder.>",
-		"marks":  "docspace.checkpoint.2147483647",
-		"read":   "STREAM.MSG.GET",
-	} {
-		j := open(t, s.Conn(t, nats.UserInfo(user, password)), Options{})
-		if err := j.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Probe without %s = %v, want %q", user, err, want)
-		}
-	}
-	if n := stream(t, full).CachedInfo().State.Msgs; n != 0 {
-		t.Errorf("%d messages stored", n)
-	}
 }

@@ -16,25 +16,42 @@ import (
 )
 
 func TestJetStreamIsAStore(t *testing.T) {
-	t.Parallel()
-	server := natstest.Run(t)
-	exercise(t, server.Conn(t), 1)
+	inBothModes(t, func(t *testing.T, o Options) {
+		exercise(t, natstest.Run(t).Conn(t), o, nil)
+	})
 }
 
 func TestJetStreamOnThreeServersIsAStore(t *testing.T) {
-	t.Parallel()
-	cluster := natstest.Cluster(t, 3)
-	exercise(t, cluster.Conn(t), 3)
+	inBothModes(t, func(t *testing.T, o Options) {
+		o.Replicas = 3
+		exercise(t, natstest.Cluster(t, 3).Conn(t), o, nil)
+	})
 }
 
-// exercise gives every case of the suite a stream of its own.
-func exercise(t *testing.T, nc *nats.Conn, replicas int) {
+// inBothModes runs a test once for each way to commit.
+func inBothModes(t *testing.T, test func(t *testing.T, o Options)) {
+	t.Parallel()
+	for _, mode := range []Mode{Atomic, Dedup} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			test(t, Options{Commit: mode})
+		})
+	}
+}
+
+// exercise gives every case of the suite a stream of its own, made by somebody
+// else if create is given.
+func exercise(t *testing.T, nc *nats.Conn, o Options, create func(t *testing.T, o Options)) {
 	streams := make(chan int, 1)
 	streams <- 0
 	checkpointtest.Exercise(t, func(t *testing.T) checkpointtest.Bench {
 		n := <-streams + 1
 		streams <- n
-		j := open(t, nc, Options{Stream: fmt.Sprintf("S%d", n), Prefix: fmt.Sprintf("case%d", n), Replicas: replicas})
+		o.Stream, o.Prefix = fmt.Sprintf("S%d", n), fmt.Sprintf("case%d", n)
+		if create != nil {
+			create(t, o)
+		}
+		j := open(t, nc, o)
 		return checkpointtest.Bench{Store: j, Stored: func(ctx context.Context, folder int) ([]string, error) {
 			return storedIDs(ctx, j, folder)
 		}}

@@ -107,7 +107,7 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 		b.subjects = append(b.subjects, e.NATSSubject(j.o.Prefix))
 		b.ids = append(b.ids, e.ID)
 		b.modes = append(b.modes, e.IngestMode)
-		if j.o.MessageIDs {
+		if j.o.MessageIDs || j.mode == Dedup {
 			b.msgIDs = append(b.msgIDs, e.MsgID())
 		}
 	}

@@ -24,7 +24,8 @@ var errDisconnected = errors.New("the connection was lost before the answer")
 
 // Commit stores the events and replaces the mark prev by next, all or nothing,
 // and returns next with its revision. Without events it replaces the mark
-// alone.
+// alone. In mode Dedup events can be stored although the mark is not replaced;
+// they are not stored again.
 //
 // It returns checkpoint.ErrConflict when prev is no longer the folder's mark, a
 // *TooLargeError when no server would take that much at once, and a *StoreError
@@ -34,7 +35,8 @@ var errDisconnected = errors.New("the connection was lost before the answer")
 // happened. It never happens twice, and never after the mark that Mark returns
 // has been replaced.
 //
-// What a crash leaves, of this program or of the server:
+// What a crash leaves, of this program or of the server, in mode Atomic (for
+// Dedup see dedup.go):
 //
 //   - before the mark was sent: nothing. The server forgets the events.
 //   - after the mark was sent, before the answer: all or nothing. The next Mark
@@ -71,12 +73,21 @@ type commit struct {
 	prev     checkpoint.Mark
 	ids      []string // of all attempts so far
 	revision uint64   // of the new mark, once it is known to be stored
+
+	// In mode Dedup:
+	looked     time.Time // when the stream was last searched for events of this commit
+	seen       uint64    // up to which sequence
+	connection uint64    // number of the connection the events were sent on
 }
 
-// attempt sends the batch once, under an id of its own. It returns nil when
-// the batch is stored, by this attempt or by an earlier one.
+// attempt sends the commit once, under an id of its own. It returns nil when
+// it is stored, by this attempt or by an earlier one.
 func (c *commit) attempt(ctx context.Context) error {
-	what, refused := c.send(ctx)
+	send := c.send
+	if c.j.mode == Dedup {
+		send = c.sendSingly
+	}
+	what, refused := send(ctx)
 	if refused == nil {
 		return nil
 	}
@@ -91,7 +102,7 @@ func (c *commit) attempt(ctx context.Context) error {
 		return backoff.Permanent(refused)
 	case err != nil:
 		return refused
-	case slices.Contains(c.ids, stored.batch):
+	case slices.Contains(c.ids, stored.commit):
 		c.revision = stored.Revision
 		return nil
 	case stored.Revision != c.prev.Revision:
@@ -116,7 +127,7 @@ func (c *commit) send(ctx context.Context) (verdict, error) {
 	defer c.j.open.Release(1)
 	if len(c.b.ids) > 0 {
 		var err error
-		if c.b.stored, err = c.j.strays(ctx, c.prev); err != nil {
+		if c.b.stored, _, err = c.j.strays(ctx, c.prev, c.prev.Revision); err != nil {
 			return verdictOf(err), err
 		}
 	}

@@ -20,111 +20,115 @@ import (
 )
 
 func TestACommitWhoseAnswerIsLostIsStoredOnce(t *testing.T) {
-	t.Parallel()
-	server := natstest.Run(t)
-	link := natstest.NewLink(t, server.URL())
-	watcher := open(t, server.Conn(t), Options{})
-	j := open(t, link.Conn(t), Options{})
-	mark := push(t, j, checkpoint.Mark{Folder: 7}, 3)
-	for range 5 {
-		link.DropAnswersFrom(`"batch":`) // only the answer to a commit contains it
-		done := make(chan checkpoint.Mark)
-		go func() {
-			defer close(done)
-			events := following(mark, 50)
-			next, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
-			if err != nil {
-				t.Errorf("commit: %v", err)
+	inBothModes(t, func(t *testing.T, o Options) {
+		server := natstest.Run(t)
+		link := natstest.NewLink(t, server.URL())
+		watcher := open(t, server.Conn(t), o)
+		j := open(t, link.Conn(t), o)
+		mark := push(t, j, checkpoint.Mark{Folder: 7}, 3)
+		for range 5 {
+			link.DropAnswersFrom(fmt.Sprintf(`"seq":%d`, mark.Revision+51)) // of the new mark
+			done := make(chan checkpoint.Mark)
+			go func() {
+				defer close(done)
+				events := following(mark, 50)
+				next, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+				if err != nil {
+					t.Errorf("commit: %v", err)
+				}
+				done <- next
+			}()
+			eventually(t, "the commit is stored", func() bool {
+				now, err := watcher.Mark(t.Context(), 7)
+				return err == nil && now.Revision != mark.Revision
+			})
+			link.Cut()
+			mark = <-done
+			if now := checkInvariants(t, watcher, 7); now.Revision != mark.Revision {
+				t.Fatalf("Commit returned revision %d, stored is %d", mark.Revision, now.Revision)
 			}
-			done <- next
-		}()
-		eventually(t, "the commit is stored", func() bool {
-			now, err := watcher.Mark(t.Context(), 7)
-			return err == nil && now.Revision != mark.Revision
-		})
-		link.Cut()
-		mark = <-done
-		if now := checkInvariants(t, watcher, 7); now.Revision != mark.Revision {
-			t.Fatalf("Commit returned revision %d, stored is %d", mark.Revision, now.Revision)
 		}
-	}
+	})
 }
 
 func TestACommitCutAtAnyByteIsStoredOnce(t *testing.T) {
-	t.Parallel()
-	server := natstest.Run(t)
-	link := natstest.NewLink(t, server.URL())
-	watcher := open(t, server.Conn(t), Options{})
-	j := open(t, link.Conn(t), Options{})
-	const perCommit = 20
-	mark := push(t, j, checkpoint.Mark{Folder: 7}, perCommit)
-	b, err := j.encode(7, following(mark, perCommit), mark, mark)
-	if err != nil {
-		t.Fatal(err)
-	}
-	size := len(b.body) + perCommit*250 // with headers; beyond the end nothing is cut
-	for cut := 1; cut < size+2000; cut += size / 17 {
-		link.CutAfter(cut)
-		mark = push(t, j, mark, perCommit)
-		checkInvariants(t, watcher, 7)
-	}
+	inBothModes(t, func(t *testing.T, o Options) {
+		server := natstest.Run(t)
+		link := natstest.NewLink(t, server.URL())
+		watcher := open(t, server.Conn(t), o)
+		j := open(t, link.Conn(t), o)
+		const perCommit = 20
+		mark := push(t, j, checkpoint.Mark{Folder: 7}, perCommit)
+		b, err := j.encode(7, following(mark, perCommit), mark, mark)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := len(b.body) + perCommit*250 // with headers; beyond the end nothing is cut
+		for cut := 1; cut < size+2000; cut += size / 17 {
+			link.CutAfter(cut)
+			mark = push(t, j, mark, perCommit)
+			checkInvariants(t, watcher, 7)
+		}
+	})
 }
 
 func TestACommitWaitsForARestartingServer(t *testing.T) {
-	t.Parallel()
-	server := natstest.Run(t)
-	j := open(t, server.Conn(t), Options{})
-	mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
-	for range 3 {
-		server.Shutdown()
-		done := make(chan checkpoint.Mark)
-		go func() {
-			defer close(done)
-			events := following(mark, 500)
-			next, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
-			if err != nil {
-				t.Errorf("commit: %v", err)
-			}
-			done <- next
-		}()
-		server.Restart()
-		mark = <-done
-	}
-	if now := checkInvariants(t, j, 7); now.Accounted != 1510 {
-		t.Fatalf("%d events are accounted for, want 1510", now.Accounted)
-	}
+	inBothModes(t, func(t *testing.T, o Options) {
+		server := natstest.Run(t)
+		j := open(t, server.Conn(t), o)
+		mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
+		for range 3 {
+			server.Shutdown()
+			done := make(chan checkpoint.Mark)
+			go func() {
+				defer close(done)
+				events := following(mark, 500)
+				next, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+				if err != nil {
+					t.Errorf("commit: %v", err)
+				}
+				done <- next
+			}()
+			server.Restart()
+			mark = <-done
+		}
+		if now := checkInvariants(t, j, 7); now.Accounted != 1510 {
+			t.Fatalf("%d events are accounted for, want 1510", now.Accounted)
+		}
+	})
 }
 
 // Two writers that know nothing of each other publish the same rows, while the
 // server is killed again and again.
 func TestTwoWritersAndAServerKilledUnderThemStoreEveryRowOnceInOrder(t *testing.T) {
-	t.Parallel()
-	server := natstest.Process(t)
-	const rows = 3000
-	var writers sync.WaitGroup
-	done := make(chan struct{})
-	for range 2 {
-		j := open(t, server.Conn(t), Options{})
-		writers.Go(func() { publishUpTo(t, j, 7, rows) })
-	}
-	go func() {
-		writers.Wait()
-		close(done)
-	}()
-	for kills := 0; ; kills++ {
-		select {
-		case <-done:
-			if kills == 0 {
-				t.Error("the server was never killed")
-			}
-			checkInvariants(t, open(t, server.Conn(t), Options{}), 7)
-			return
-		case <-time.After(150 * time.Millisecond):
-			if kills < 6 {
-				server.Restart()
+	inBothModes(t, func(t *testing.T, o Options) {
+		server := natstest.Process(t)
+		const rows = 3000
+		var writers sync.WaitGroup
+		done := make(chan struct{})
+		for range 2 {
+			j := open(t, server.Conn(t), o)
+			writers.Go(func() { publishUpTo(t, j, 7, rows) })
+		}
+		go func() {
+			writers.Wait()
+			close(done)
+		}()
+		for kills := 0; ; kills++ {
+			select {
+			case <-done:
+				if kills == 0 {
+					t.Error("the server was never killed")
+				}
+				checkInvariants(t, open(t, server.Conn(t), o), 7)
+				return
+			case <-time.After(150 * time.Millisecond):
+				if kills < 6 {
+					server.Restart()
+				}
 			}
 		}
-	}
+	})
 }
 
 // publishUpTo does what a poller does: start from the mark, commit, and start
@@ -149,27 +153,28 @@ func publishUpTo(t *testing.T, j *JetStream, folder, rows int) {
 }
 
 func TestALeaderStoppedUnderTwoWritersCostsNoRow(t *testing.T) {
-	t.Parallel()
-	cluster := natstest.Cluster(t, 3)
-	const rows = 2000
-	o := Options{Replicas: 3, RetryFor: time.Minute}
-	var writers sync.WaitGroup
-	for range 2 {
-		j := open(t, cluster.Conn(t), o)
-		writers.Go(func() { publishUpTo(t, j, 7, rows) })
-	}
-	watcher := open(t, cluster.Conn(t), o)
-	eventually(t, "some rows are published", func() bool {
-		mark, err := watcher.Mark(t.Context(), 7)
-		return err == nil && mark.Accounted > 100
+	inBothModes(t, func(t *testing.T, o Options) {
+		cluster := natstest.Cluster(t, 3)
+		const rows = 2000
+		o.Replicas, o.RetryFor = 3, time.Minute
+		var writers sync.WaitGroup
+		for range 2 {
+			j := open(t, cluster.Conn(t), o)
+			writers.Go(func() { publishUpTo(t, j, 7, rows) })
+		}
+		watcher := open(t, cluster.Conn(t), o)
+		eventually(t, "some rows are published", func() bool {
+			mark, err := watcher.Mark(t.Context(), 7)
+			return err == nil && mark.Accounted > 100
+		})
+		leader := cluster.StreamLeader("DOCSPACE")
+		if leader == nil {
+			t.Fatal("no server leads the stream")
+		}
+		leader.Restart()
+		writers.Wait()
+		checkInvariants(t, watcher, 7)
 	})
-	leader := cluster.StreamLeader("DOCSPACE")
-	if leader == nil {
-		t.Fatal("no server leads the stream")
-	}
-	leader.Restart()
-	writers.Wait()
-	checkInvariants(t, watcher, 7)
 }
 
 func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
@@ -258,64 +263,68 @@ func TestTheMarkOutlivesTheAgeLimitOfTheEvents(t *testing.T) {
 }
 
 func TestAFullStreamThatKeepsOldMessagesSaysSoAndGoesOnWhenThereIsRoom(t *testing.T) {
-	t.Parallel()
-	nc := natstest.Run(t).Conn(t)
-	config := (&JetStream{o: Options{}.withDefaults()}).wanted()
-	config.Discard, config.MaxMsgs = jetstream.DiscardNew, 100
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
-	j := open(t, nc, Options{})
-	mark := push(t, j, checkpoint.Mark{Folder: 7}, 80)
+	inBothModes(t, func(t *testing.T, o Options) {
+		nc := natstest.Run(t).Conn(t)
+		config := (&JetStream{o: Options{}.withDefaults()}).wanted(apiLevel)
+		config.Discard, config.MaxMsgs = jetstream.DiscardNew, 100
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateStream(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		j := open(t, nc, o)
+		mark := push(t, j, checkpoint.Mark{Folder: 7}, 80)
 
-	events := following(mark, 40)
-	_, err = j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
-	var full *StoreError
-	if !errors.As(err, &full) || !full.Temporary() || full.Code != 10077 || !strings.Contains(err.Error(), "make room") {
-		t.Fatalf("Commit = %v, want a temporary StoreError 10077 that tells what to do", err)
-	}
-	checkInvariants(t, j, 7)
+		events := following(mark, 40)
+		_, err = j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+		var full *StoreError
+		if !errors.As(err, &full) || !full.Temporary() || full.Code != 10077 || !strings.Contains(err.Error(), "make room") {
+			t.Fatalf("Commit = %v, want a temporary StoreError 10077 that tells what to do", err)
+		}
+		if o.Commit == Atomic {
+			checkInvariants(t, j, 7)
+		}
 
-	config.MaxMsgs = 1000
-	if _, err := js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
-	push(t, j, mark, 40)
-	checkInvariants(t, j, 7)
+		config.MaxMsgs = 1000
+		if _, err := js.UpdateStream(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		push(t, j, mark, 40)
+		checkInvariants(t, j, 7)
+	})
 }
 
 // The server stops in the middle of a batch at this limit, so that events lie
 // in the stream without their mark.
 func TestAServerAtItsStorageLimitCostsNoRowAndRepeatsNone(t *testing.T) {
-	t.Parallel()
-	server := natstest.Run(t, func(o *server.Options) { o.JetStreamMaxStore = 256 << 10 })
-	nc := server.Conn(t)
-	drop := ballast(t, nc, 160<<10)
-	j := open(t, nc, Options{})
-	// The copy of the marks grows in its own time, which would move the limit.
-	if err := j.js.DeleteStream(t.Context(), j.copyName()); err != nil {
-		t.Fatal(err)
-	}
-	mark, full := fill(t, j)
-	if !full.Temporary() || !strings.Contains(full.Error(), "make room") {
-		t.Fatalf("Commit = %v, want a temporary error that tells what to do", full)
-	}
-	before, err := storedIDs(t.Context(), j, 7)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(before) == mark.Accounted {
-		t.Fatal("the server stored no part of the refused commit: the case is not covered")
-	}
-	drop()
-	// Another process, which knows nothing of the attempt, goes on.
-	other := open(t, server.Conn(t), Options{})
-	push(t, other, mark, 70)
-	checkInvariants(t, other, 7)
+	inBothModes(t, func(t *testing.T, o Options) {
+		server := natstest.Run(t, func(o *server.Options) { o.JetStreamMaxStore = 256 << 10 })
+		nc := server.Conn(t)
+		drop := ballast(t, nc, 160<<10)
+		j := open(t, nc, o)
+		// The copy of the marks grows in its own time, which would move the limit.
+		if err := j.js.DeleteStream(t.Context(), j.copyName()); err != nil {
+			t.Fatal(err)
+		}
+		mark, full := fill(t, j)
+		if !full.Temporary() || !strings.Contains(full.Error(), "make room") {
+			t.Fatalf("Commit = %v, want a temporary error that tells what to do", full)
+		}
+		before, err := storedIDs(t.Context(), j, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(before) == mark.Accounted {
+			t.Fatal("the server stored no part of the refused commit: the case is not covered")
+		}
+		drop()
+		// Another process, which knows nothing of the attempt, goes on.
+		other := open(t, server.Conn(t), o)
+		push(t, other, mark, 70)
+		checkInvariants(t, other, 7)
+	})
 }
 
 // ballast takes room of the server, and returns what gives it back.
@@ -359,50 +368,52 @@ func fill(t *testing.T, j *JetStream) (checkpoint.Mark, *StoreError) {
 }
 
 func TestMoreEventsThanACommitTakesAreRefusedWithTheNumberThatFits(t *testing.T) {
-	t.Parallel()
-	j := open(t, natstest.Run(t).Conn(t), Options{})
-	mark := checkpoint.Mark{Folder: 7}
-	events := following(mark, MaxEvents+1)
-	_, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
-	var large *TooLargeError
-	if !errors.As(err, &large) || large.Fit != MaxEvents {
-		t.Fatalf("Commit = %v, want a TooLargeError with room for %d", err, MaxEvents)
-	}
+	inBothModes(t, func(t *testing.T, o Options) {
+		j := open(t, natstest.Run(t).Conn(t), o)
+		mark := checkpoint.Mark{Folder: 7}
+		events := following(mark, MaxEvents+1)
+		_, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+		var large *TooLargeError
+		if !errors.As(err, &large) || large.Fit != MaxEvents {
+			t.Fatalf("Commit = %v, want a TooLargeError with room for %d", err, MaxEvents)
+		}
 
-	raw := strings.Repeat("x", 50<<10)
-	for i := range events {
-		events[i].Data.Raw = fmt.Sprintf(`{"id":%d,"x":%q}`, i, raw)
-	}
-	_, err = j.Commit(t.Context(), 7, events[:MaxEvents], mark, checkpointtest.After(mark, events[:MaxEvents]))
-	if !errors.As(err, &large) || large.Fit < 250 || large.Fit > 400 {
-		t.Fatalf("Commit = %v, want a TooLargeError with room for about 16 MiB", err)
-	}
-	fit := events[:large.Fit]
-	if _, err := j.Commit(t.Context(), 7, fit, mark, checkpointtest.After(mark, fit)); err != nil {
-		t.Fatalf("commit what fits: %v", err)
-	}
-	checkInvariants(t, j, 7)
+		raw := strings.Repeat("x", 50<<10)
+		for i := range events {
+			events[i].Data.Raw = fmt.Sprintf(`{"id":%d,"x":%q}`, i, raw)
+		}
+		_, err = j.Commit(t.Context(), 7, events[:MaxEvents], mark, checkpointtest.After(mark, events[:MaxEvents]))
+		if !errors.As(err, &large) || large.Fit < 250 || large.Fit > 400 {
+			t.Fatalf("Commit = %v, want a TooLargeError with room for about 16 MiB", err)
+		}
+		fit := events[:large.Fit]
+		if _, err := j.Commit(t.Context(), 7, fit, mark, checkpointtest.After(mark, fit)); err != nil {
+			t.Fatalf("commit what fits: %v", err)
+		}
+		checkInvariants(t, j, 7)
+	})
 }
 
 func TestACommitOfAnotherFoldersEventsOrMarksIsRefused(t *testing.T) {
-	t.Parallel()
-	j := open(t, natstest.Run(t).Conn(t), Options{})
-	seven, eight := checkpoint.Mark{Folder: 7}, checkpoint.Mark{Folder: 8}
-	for _, c := range []struct {
-		folder     int
-		events     []schema.Event
-		prev, next checkpoint.Mark
-	}{
-		{7, checkpointtest.Events(8, 1, 1), seven, seven},
-		{7, checkpointtest.Events(7, 1, 1), eight, seven},
-		{7, checkpointtest.Events(7, 1, 1), seven, eight},
-		{0, nil, checkpoint.Mark{}, checkpoint.Mark{}},
-	} {
-		if _, err := j.Commit(t.Context(), c.folder, c.events, c.prev, c.next); err == nil {
-			t.Errorf("commit of folder %d with an event of folder 8 or marks %d and %d succeeded", c.folder, c.prev.Folder, c.next.Folder)
+	inBothModes(t, func(t *testing.T, o Options) {
+		j := open(t, natstest.Run(t).Conn(t), o)
+		seven, eight := checkpoint.Mark{Folder: 7}, checkpoint.Mark{Folder: 8}
+		for _, c := range []struct {
+			folder     int
+			events     []schema.Event
+			prev, next checkpoint.Mark
+		}{
+			{7, checkpointtest.Events(8, 1, 1), seven, seven},
+			{7, checkpointtest.Events(7, 1, 1), eight, seven},
+			{7, checkpointtest.Events(7, 1, 1), seven, eight},
+			{0, nil, checkpoint.Mark{}, checkpoint.Mark{}},
+		} {
+			if _, err := j.Commit(t.Context(), c.folder, c.events, c.prev, c.next); err == nil {
+				t.Errorf("commit of folder %d with an event of folder 8 or marks %d and %d succeeded", c.folder, c.prev.Folder, c.next.Folder)
+			}
 		}
-	}
-	checkInvariants(t, j, 7)
+		checkInvariants(t, j, 7)
+	})
 }
 
 func TestEventsCarryWhatConsumersNeedAndNoMessageIDUnlessAskedFor(t *testing.T) {

@@ -5,7 +5,8 @@
 // mark, all in one stream. The mark names the sequence of the mark it replaces,
 // and the server refuses the batch when that is no longer the folder's newest.
 // So events and mark exist together or not at all, and of two writers one
-// wins. Nothing here rests on a clock, a lease or a window of remembered ids.
+// wins. Nothing of it rests on a clock, a lease or a window of remembered ids.
+// Where batches are impossible, dedup.go does the next best.
 //
 // The batch needs nats-server 2.12 or later. Its wire protocol is spoken here
 // because the client library has no call for it, and because what matters most
@@ -55,8 +56,11 @@ type Options struct {
 	MaxAge   time.Duration // how long events stay; zero means for ever
 	MaxBytes int64         // how much disk the stream may take; zero means no limit
 
+	// Commit is how events and marks are stored; Auto when empty.
+	Commit Mode
+
 	// MessageIDs puts a Nats-Msg-Id on every event, for those who bridge
-	// onwards. The promise does not need it, and it costs the server memory.
+	// onwards. Atomic commits do not need it, and it costs the server memory.
 	MessageIDs bool
 
 	// RetryFor is how long one call goes on when the server does not answer or
@@ -70,6 +74,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Prefix == "" {
 		o.Prefix = "docspace"
+	}
+	if o.Commit == "" {
+		o.Commit = Auto
 	}
 	if o.Replicas == 0 {
 		o.Replicas = 1
@@ -93,7 +100,7 @@ func (o Options) check() error {
 	if strings.ContainsAny(o.Domain, " \t\r\n.*>") {
 		return fmt.Errorf("JetStream domain %q: must not contain spaces, dots or wildcards", o.Domain)
 	}
-	return nil
+	return o.Commit.check()
 }
 
 // A JetStream keeps events and marks in one stream. Its methods may be called
@@ -106,6 +113,11 @@ type JetStream struct {
 	open     *semaphore.Weighted
 	portion  int // events one call of Published reads
 	findings Findings
+
+	mode   Mode          // Atomic or Dedup
+	window time.Duration // in which the stream knows message ids again
+	rollup bool          // whether a mark may remove the one before
+	ttl    bool          // whether a mark may outlive max_age
 }
 
 // Open returns the stream for use. It creates the stream when it is absent, and
@@ -129,21 +141,21 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 
 // Inspect judges the server and the stream as Open does, and creates nothing.
 // Where a sound stream exists it also proves that this connection may commit to
-// it, see Probe.
-func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Findings, error) {
+// it, see Probe. It returns the mode that Open would choose.
+func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Mode, Findings, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	f, err := j.facts(ctx)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	findings := judge(f)
 	if f.stream == nil || findings.Err() != nil {
-		return findings, nil
+		return j.mode, findings, nil
 	}
-	return findings, j.Probe(ctx)
+	return j.mode, findings, j.Probe(ctx)
 }
 
 func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
@@ -167,6 +179,9 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 
 // Findings returns what Open noticed and could live with.
 func (j *JetStream) Findings() Findings { return j.findings }
+
+// Mode returns how commits are stored, Atomic or Dedup.
+func (j *JetStream) Mode() Mode { return j.mode }
 
 // Stream returns the name of the stream.
 func (j *JetStream) Stream() string { return j.o.Stream }

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ var ErrMarkLost = errors.New("its events are in the stream, but the mark that ac
 // A storedMark is a mark as the stream holds it.
 type storedMark struct {
 	checkpoint.Mark
-	batch string // id of the batch that stored it
+	commit string // id of the attempt that stored it
 }
 
 // Mark returns how far a folder has been published, a mark with nothing but
@@ -67,7 +68,7 @@ func (j *JetStream) lastMark(ctx context.Context, folder int) (storedMark, error
 	if err != nil {
 		return storedMark{}, err
 	}
-	return storedMark{Mark: mark, batch: msg.header.Get(headerBatchID)}, nil
+	return storedMark{Mark: mark, commit: cmp.Or(msg.header.Get(headerBatchID), msg.header.Get(headerCommitID))}, nil
 }
 
 // decodeMark reads the mark that lies at a sequence, and refuses one of

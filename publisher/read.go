@@ -78,40 +78,46 @@ func (j *JetStream) parseMessage(reply []byte) (*message, error) {
 	return msg, nil
 }
 
-// strays returns the ids of the folder's events above a mark: a server at its
-// storage limit can leave the first events of a commit without their mark.
-// Almost always there are none, and that costs one request. It returns
-// checkpoint.ErrConflict when they have their mark.
+// maxStrays bounds the events that lie above a mark: those of one commit, and
+// what another one that was cut off too found beside them.
+const maxStrays = 2 * MaxEvents
+
+// strays returns the ids of the folder's events above a mark, from behind a
+// sequence on, and the sequence of the last: a dedup commit that was cut off
+// leaves its events without their mark, and a server at its storage limit can
+// leave the first events of an atomic one. Almost always there are none, and
+// that costs one request. It returns checkpoint.ErrConflict when they have
+// their mark.
 //
 // The answer can be outdated when it is used, and that is harmless: while the
 // mark is the folder's newest, no event of a finished commit lies above it;
 // and when it is not, the fence refuses the commit made shorter by mistake.
-func (j *JetStream) strays(ctx context.Context, mark checkpoint.Mark) (map[string]bool, error) {
-	next := messageQuery{NextOf: fmt.Sprintf("%s.folder.%d.>", j.o.Prefix, mark.Folder), Seq: mark.Revision + 1}
+func (j *JetStream) strays(ctx context.Context, mark checkpoint.Mark, behind uint64) (ids map[string]bool, last uint64, err error) {
+	next := messageQuery{NextOf: fmt.Sprintf("%s.folder.%d.>", j.o.Prefix, mark.Folder), Seq: behind + 1}
 	msg, err := j.get(ctx, j.o.Stream, next)
 	if err != nil || msg == nil {
-		return nil, err
+		return nil, 0, err
 	}
 	now, err := j.lastMark(ctx, mark.Folder)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if now.Revision != mark.Revision {
-		return nil, conflict(mark, now.Mark)
+		return nil, 0, conflict(mark, now.Mark)
 	}
-	ids := make(map[string]bool)
+	ids = make(map[string]bool)
 	for msg != nil {
 		e, err := schema.Decode(msg.data)
 		if err != nil {
-			return nil, fmt.Errorf("event at sequence %d, above the mark of folder %d: %w", msg.seq, mark.Folder, err)
+			return nil, 0, fmt.Errorf("event at sequence %d, above the mark of folder %d: %w", msg.seq, mark.Folder, err)
 		}
-		if ids[e.ID] = true; len(ids) > MaxEvents {
-			return nil, fmt.Errorf("folder %d: %w", mark.Folder, ErrMarkLost)
+		if ids[e.ID] = true; len(ids) > maxStrays {
+			return nil, 0, fmt.Errorf("folder %d: %w", mark.Folder, ErrMarkLost)
 		}
-		next.Seq = msg.seq + 1
+		last, next.Seq = msg.seq, msg.seq+1
 		if msg, err = j.get(ctx, j.o.Stream, next); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return ids, nil
+	return ids, last, nil
 }

@@ -67,8 +67,13 @@ const minMessage = 64 << 10
 // store a batch all or nothing.
 const apiLevel = 2
 
+// apiLevelTTL is that of nats-server 2.11, the first in which a message may
+// outlive max_age.
+const apiLevelTTL = 1
+
 // facts is all the rules look at.
 type facts struct {
+	mode       Mode  // Atomic or Dedup
 	level      int   // JetStream API level
 	maxPayload int64 // of the connected server
 	account    jetstream.AccountLimits
@@ -85,30 +90,19 @@ type rule struct {
 	judge    func(f facts) (have, need string)
 }
 
-// serverRules hold with and without a stream.
+// serverRules hold with and without a stream, in both modes.
 var serverRules = []rule{
-	{Broken, "server API level", "older servers cannot store events and their mark together", func(f facts) (string, string) {
-		return fmt.Sprint(f.level), needIf(f.level < apiLevel, fmt.Sprintf("%d (nats-server 2.12 or later)", apiLevel))
-	}},
 	{Broken, "server max_payload", "an event may take 60 KiB", func(f facts) (string, string) {
 		return fmt.Sprint(f.maxPayload), needIf(f.maxPayload < minMessage, fmt.Sprintf("at least %d", minMessage))
 	}},
 }
 
-// streamRules judge an existing stream. Each names the value it needs: the
+// streamRules judge an existing stream, in both modes. Each names the value it needs: the
 // stream is the operator's, and only the operator changes it.
 var streamRules = []rule{
 	{Broken, "subjects", "the connector publishes events and marks there", func(f facts) (string, string) {
 		return fmt.Sprintf("%q", f.stream.Subjects), needIf(len(uncovered(f)) > 0, "also "+strings.Join(uncovered(f), " and "))
 	}},
-	{Broken, "allow_atomic", "events and their mark must be stored together",
-		isTrue(func(c *jetstream.StreamConfig) bool { return c.AllowAtomicPublish })},
-	{Broken, "allow_rollup_hdrs", "a new mark replaces the old one",
-		isTrue(func(c *jetstream.StreamConfig) bool { return c.AllowRollup })},
-	{Broken, "allow_msg_ttl", "the mark of an idle folder must outlive max_age",
-		isTrue(func(c *jetstream.StreamConfig) bool { return c.AllowMsgTTL })},
-	{Broken, "deny_purge", "a new mark replaces the old one",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.DenyPurge })},
 	{Broken, "sealed", "a sealed stream takes no messages",
 		isFalse(func(c *jetstream.StreamConfig) bool { return c.Sealed })},
 	{Broken, "no_ack", "the connector must learn what was stored",
@@ -147,11 +141,54 @@ var streamRules = []rule{
 	}},
 }
 
+// modeRules hold in one mode of committing. What Atomic needs and Dedup can do
+// without is a warning there: that is the way to the better mode.
+var modeRules = map[Mode]struct{ server, stream []rule }{
+	Atomic: {
+		server: []rule{
+			{Broken, "server API level", "older servers cannot store events and their mark together", hasBatches},
+		},
+		stream: []rule{
+			{Broken, "allow_atomic", "events and their mark must be stored together", allowsAtomic},
+			{Broken, "allow_rollup_hdrs", "a new mark replaces the old one", allowsRollup},
+			{Broken, "allow_msg_ttl", "the mark of an idle folder must outlive max_age", allowsTTL},
+			{Broken, "deny_purge", "a new mark replaces the old one",
+				isFalse(func(c *jetstream.StreamConfig) bool { return c.DenyPurge })},
+		},
+	},
+	Dedup: {
+		server: []rule{
+			{Warning, "server API level", "older servers cannot store events and their mark together, so the weaker mode dedup is used", hasBatches},
+			{Broken, "server API level", "on older servers the mark of an idle folder goes with max_age", func(f facts) (string, string) {
+				ages := f.stream == nil && f.want.MaxAge > 0
+				return fmt.Sprint(f.level), needIf(ages && f.level < apiLevelTTL, fmt.Sprintf("%d (nats-server 2.11 or later), or no max_age", apiLevelTTL))
+			}},
+		},
+		stream: []rule{
+			{Warning, "allow_atomic", "events and their mark cannot be stored together, so the weaker mode dedup is used; " +
+				"to change that, stop every process that publishes to the stream, set it, and start them again", func(f facts) (string, string) {
+				have, need := allowsAtomic(f)
+				return have, needIf(f.level >= apiLevel, need) // older servers have no such setting
+			}},
+			{Broken, "duplicate_window", "two processes on one folder, as in a take-over, would store events twice", func(f facts) (string, string) {
+				window := f.stream.Duplicates
+				return window.String(), needIf(window < leastWindow, "at least "+leastWindow.String())
+			}},
+			{Warning, "allow_rollup_hdrs", "a new mark cannot remove the old one, so every commit leaves one, of some kilobytes", allowsRollup},
+			{Broken, "allow_msg_ttl", "the mark of an idle folder must outlive max_age", func(f facts) (string, string) {
+				have, need := allowsTTL(f)
+				return have, needIf(need != "" && f.stream.MaxAge > 0, need+", or max_age unlimited")
+			}},
+		},
+	},
+}
+
 // judge applies the rules to what is there.
 func judge(f facts) Findings {
-	rules := serverRules
+	ours := modeRules[f.mode]
+	rules := slices.Concat(ours.server, serverRules)
 	if f.stream != nil {
-		rules = slices.Concat(serverRules, streamRules)
+		rules = slices.Concat(rules, streamRules, ours.stream)
 	}
 	var findings Findings
 	for _, r := range rules {
@@ -164,6 +201,16 @@ func judge(f facts) Findings {
 	}
 	return findings
 }
+
+// Judgements that both modes share.
+var (
+	hasBatches = func(f facts) (string, string) {
+		return fmt.Sprint(f.level), needIf(f.level < apiLevel, fmt.Sprintf("%d (nats-server 2.12 or later)", apiLevel))
+	}
+	allowsAtomic = isTrue(func(c *jetstream.StreamConfig) bool { return c.AllowAtomicPublish })
+	allowsRollup = isTrue(func(c *jetstream.StreamConfig) bool { return c.AllowRollup })
+	allowsTTL    = isTrue(func(c *jetstream.StreamConfig) bool { return c.AllowMsgTTL })
+)
 
 func needIf(bad bool, need string) string {
 	if bad {

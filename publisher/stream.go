@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// wanted is the stream as Open creates it. Marks carry a TTL of their own
-// ("never"), so that max_age takes events only.
-func (j *JetStream) wanted() jetstream.StreamConfig {
+// wanted is the stream as Open creates it on a server of this API level. Marks
+// carry a TTL of their own ("never"), so that max_age takes events only.
+func (j *JetStream) wanted(level int) jetstream.StreamConfig {
 	limit := j.o.MaxBytes
 	if limit == 0 {
 		limit = -1
@@ -30,9 +30,9 @@ func (j *JetStream) wanted() jetstream.StreamConfig {
 		MaxBytes:           limit,
 		MaxMsgs:            -1,
 		MaxMsgsPerSubject:  -1,
-		AllowAtomicPublish: true,
+		AllowAtomicPublish: level >= apiLevel,
 		AllowRollup:        true,
-		AllowMsgTTL:        true,
+		AllowMsgTTL:        level >= apiLevelTTL,
 		AllowDirect:        true,
 		// S2 would save 58 % of the disk and cost the server 20 to 40 % more
 		// processor time. The operator can switch it on at any moment.
@@ -60,7 +60,8 @@ func (j *JetStream) prepare(ctx context.Context) (Findings, error) {
 	return judge(f), nil
 }
 
-// facts asks the server for everything the rules look at.
+// facts asks the server for everything the rules look at, and takes from it
+// how to commit.
 func (j *JetStream) facts(ctx context.Context) (facts, error) {
 	account, err := j.js.AccountInfo(ctx)
 	if err != nil {
@@ -70,16 +71,18 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 		level:      account.API.Level,
 		maxPayload: j.nc.MaxPayload(),
 		account:    account.Limits,
-		want:       j.wanted(),
+		want:       j.wanted(account.API.Level),
 	}
 	stream, err := j.js.Stream(ctx, j.o.Stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return f, nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		f.stream = &stream.CachedInfo().Config
+		j.window, j.rollup, j.ttl = f.stream.Duplicates, f.stream.AllowRollup, f.stream.AllowMsgTTL
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return facts{}, fmt.Errorf("settings of stream %s: %w", j.o.Stream, err)
 	}
-	f.stream = &stream.CachedInfo().Config
+	f.mode = f.modeFor(j.o.Commit)
+	j.mode = f.mode
 	return f, nil
 }
 

@@ -17,7 +17,7 @@ import (
 func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	t.Parallel()
 	nc := natstest.Run(t).Conn(t)
-	found, err := Inspect(t.Context(), nc, Options{})
+	_, found, err := Inspect(t.Context(), nc, Options{})
 	if err != nil || len(found) != 1 || found[0].Severity != Note || found.Err() != nil {
 		t.Fatalf("Inspect = %v, %v, want the note that the stream is absent", found, err)
 	}
@@ -31,7 +31,7 @@ func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	if found := open(t, nc, Options{}).Findings(); len(found) != 0 {
 		t.Fatalf("findings on our own stream: %v", found)
 	}
-	if found, err := Inspect(t.Context(), nc, Options{}); err != nil || len(found) != 0 {
+	if mode, found, err := Inspect(t.Context(), nc, Options{}); err != nil || len(found) != 0 || mode != Atomic {
 		t.Fatalf("Inspect of our own stream = %v, %v", found, err)
 	}
 }
@@ -41,28 +41,35 @@ func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 var breaks = []struct {
 	setting  string
 	severity Severity
+	mode     Mode
 	change   func(*jetstream.StreamConfig)
 }{
-	{"subjects", Broken, func(c *jetstream.StreamConfig) { c.Subjects = []string{"docspace.folder.*.file.>"} }},
-	{"allow_atomic", Broken, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }},
-	{"allow_rollup_hdrs", Broken, func(c *jetstream.StreamConfig) { c.AllowRollup = false }},
-	{"allow_msg_ttl", Broken, func(c *jetstream.StreamConfig) { c.AllowMsgTTL = false }},
-	{"deny_purge", Broken, func(c *jetstream.StreamConfig) { c.DenyPurge, c.AllowRollup = true, false }},
-	{"no_ack", Broken, func(c *jetstream.StreamConfig) { c.NoAck = true }},
-	{"allow_msg_counter", Broken, func(c *jetstream.StreamConfig) { c.AllowMsgCounter, c.AllowMsgTTL = true, false }},
-	{"mirror", Broken, func(c *jetstream.StreamConfig) {
+	{"subjects", Broken, Atomic, func(c *jetstream.StreamConfig) { c.Subjects = []string{"docspace.folder.*.file.>"} }},
+	{"allow_atomic", Broken, Atomic, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }},
+	{"allow_rollup_hdrs", Broken, Atomic, func(c *jetstream.StreamConfig) { c.AllowRollup = false }},
+	{"allow_msg_ttl", Broken, Atomic, func(c *jetstream.StreamConfig) { c.AllowMsgTTL = false }},
+	{"deny_purge", Broken, Atomic, func(c *jetstream.StreamConfig) { c.DenyPurge, c.AllowRollup = true, false }},
+	{"no_ack", Broken, Atomic, func(c *jetstream.StreamConfig) { c.NoAck = true }},
+	{"allow_msg_counter", Broken, Atomic, func(c *jetstream.StreamConfig) { c.AllowMsgCounter, c.AllowMsgTTL = true, false }},
+	{"mirror", Broken, Atomic, func(c *jetstream.StreamConfig) {
 		*c = jetstream.StreamConfig{Name: c.Name, Mirror: &jetstream.StreamSource{Name: "ORIGIN"}}
 	}},
-	{"subject_transform", Broken, func(c *jetstream.StreamConfig) {
+	{"subject_transform", Broken, Atomic, func(c *jetstream.StreamConfig) {
 		c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "docspace.folder.>", Destination: "elsewhere.>"}
 	}},
-	{"retention", Broken, func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
-	{"storage", Broken, func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }},
-	{"max_msgs_per_subject", Broken, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }},
-	{"max_msg_size", Broken, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 << 10 }},
-	{"sources", Warning, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "ORIGIN"}} }},
-	{"max_age", Warning, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
-	{"max_bytes", Warning, func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }},
+	{"retention", Broken, Atomic, func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
+	{"storage", Broken, Atomic, func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }},
+	{"max_msgs_per_subject", Broken, Atomic, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }},
+	{"max_msg_size", Broken, Atomic, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 << 10 }},
+	{"allow_atomic", Warning, Auto, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }},
+	{"allow_rollup_hdrs", Warning, Dedup, func(c *jetstream.StreamConfig) { c.AllowRollup = false }},
+	{"allow_msg_ttl", Broken, Dedup, func(c *jetstream.StreamConfig) { c.AllowMsgTTL, c.MaxAge = false, time.Hour }},
+	{"duplicate_window", Broken, Dedup, func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }},
+	{"duplicate_window", Broken, Dedup, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "ORIGIN"}} }},
+	{"no_ack", Broken, Dedup, func(c *jetstream.StreamConfig) { c.NoAck = true }},
+	{"sources", Warning, Auto, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "ORIGIN"}} }},
+	{"max_age", Warning, Auto, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
+	{"max_bytes", Warning, Auto, func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }},
 }
 
 func TestAStreamThatBreaksThePromiseIsRefusedWithTheSettingAndLeftAsItIs(t *testing.T) {
@@ -76,21 +83,21 @@ func TestAStreamThatBreaksThePromiseIsRefusedWithTheSettingAndLeftAsItIs(t *test
 		t.Fatal(err)
 	}
 	for _, b := range breaks {
-		t.Run(b.setting, func(t *testing.T) {
+		t.Run(b.setting+" "+string(b.mode), func(t *testing.T) {
 			config := wantedStream(b.change)
 			created, err := js.CreateStream(t.Context(), config)
 			if err != nil {
 				t.Fatal(err)
 			}
 			before := created.CachedInfo().Config
-			found, err := Inspect(t.Context(), nc, Options{})
+			_, found, err := Inspect(t.Context(), nc, Options{Commit: b.mode})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !slices.ContainsFunc(found, func(f Finding) bool { return f.Setting == b.setting && f.Severity == b.severity && f.Need != "" }) {
 				t.Errorf("Inspect = %v, want %s %s", found, b.severity, b.setting)
 			}
-			_, err = Open(t.Context(), nc, Options{})
+			_, err = Open(t.Context(), nc, Options{Commit: b.mode})
 			if refused := err != nil && strings.Contains(err.Error(), b.setting+" is "); refused != (b.severity == Broken) {
 				t.Errorf("Open = %v, but %s is %s", err, b.setting, b.severity)
 			}
@@ -109,7 +116,7 @@ func TestAStreamThatBreaksThePromiseIsRefusedWithTheSettingAndLeftAsItIs(t *test
 }
 
 func wantedStream(change func(*jetstream.StreamConfig)) jetstream.StreamConfig {
-	config := (&JetStream{o: Options{}.withDefaults()}).wanted()
+	config := (&JetStream{o: Options{}.withDefaults()}).wanted(apiLevel)
 	change(&config)
 	return config
 }
@@ -144,7 +151,7 @@ func TestAllBrokenSettingsAreNamedAtOnce(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(t.Context(), nc, Options{})
+	_, err = Open(t.Context(), nc, Options{Commit: Atomic})
 	for _, setting := range []string{"allow_atomic", "allow_rollup_hdrs", "allow_msg_ttl"} {
 		if err == nil || !strings.Contains(err.Error(), setting+" is false, needs true") {
 			t.Errorf("Open = %v, want %s named", err, setting)
@@ -167,7 +174,7 @@ func TestAServerThatIsTooOldIsRefused(t *testing.T) {
 	if _, err := nc.Subscribe("$JS.API.STREAM.CREATE.>", func(*nats.Msg) { t.Error("tried to create a stream on it") }); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(t.Context(), nc, Options{})
+	_, err := Open(t.Context(), nc, Options{Commit: Atomic})
 	if err == nil || !strings.Contains(err.Error(), "nats-server 2.12") {
 		t.Fatalf("Open = %v, want the version that is needed", err)
 	}

@@ -317,7 +317,7 @@ func (c *checker) nats(ctx context.Context) {
 	}
 	defer nc.Close()
 	c.say("nats", fine, "connected to nats-server %s", nc.ConnectedServerVersion())
-	findings, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS))
+	_, findings, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS))
 	if err != nil {
 		c.say("stream", broken, "%v", err)
 		return

@@ -193,6 +193,7 @@ func streamOptions(cfg NATSConfig) publisher.Options {
 		Replicas: cfg.Replicas,
 		MaxAge:   cfg.MaxAge,
 		MaxBytes: cfg.MaxBytes,
+		Commit:   publisher.Atomic,
 	}
 }
 
