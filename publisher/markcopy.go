@@ -35,6 +35,7 @@ func (j *JetStream) wantedCopy() jetstream.StreamConfig {
 		Replicas:          j.o.Replicas,
 		MaxMsgsPerSubject: 1,
 		AllowDirect:       true,
+		AllowRollup:       true, // servers before 2.12 otherwise refuse to copy a mark that replaces another
 	}
 }
 
