@@ -22,9 +22,9 @@ func Modes() []Mode { return []Mode{Auto, Atomic, Dedup} }
 // Promise says what the mode promises, in one line.
 func (m Mode) Promise() string {
 	if m == Dedup {
-		return "events are stored one by one, then their mark (dedup): nothing is lost, and a restart after any outage repeats nothing; " +
-			"but an event is stored twice when its process is paused, or its message held up, for longer than the stream's duplicate_window " +
-			"between looking what is stored and storing it, while another process publishes the same folder"
+		return "events are stored one by one, then their mark (dedup): nothing is lost, and a restart after any outage repeats nothing, " +
+			"but where two processes publish one folder, an event that is held up, or whose process is paused, " +
+			"for longer than half the duplicate_window of the stream just before it is stored, is stored twice"
 	}
 	return "events and marks are committed together (atomic)"
 }

@@ -317,7 +317,7 @@ func (c *checker) nats(ctx context.Context) {
 	}
 	defer nc.Close()
 	c.say("nats", fine, "connected to nats-server %s", nc.ConnectedServerVersion())
-	_, findings, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS))
+	mode, findings, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS))
 	if err != nil {
 		c.say("stream", broken, "%v", err)
 		return
@@ -328,8 +328,12 @@ func (c *checker) nats(ctx context.Context) {
 			c.say("stream", verdict, "%s: %s", c.cfg.NATS.Stream, f)
 		}
 	}
-	if findings.Err() == nil {
-		c.say("stream", fine, "%s can hold the promise: events and marks are committed together", c.cfg.NATS.Stream)
+	switch {
+	case findings.Err() != nil:
+	case mode == publisher.Atomic:
+		c.say("stream", fine, "%s can hold the promise: %s", c.cfg.NATS.Stream, mode.Promise())
+	default:
+		c.say("stream", warning, "%s can hold less than the full promise: %s", c.cfg.NATS.Stream, mode.Promise())
 	}
 }
 

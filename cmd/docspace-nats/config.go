@@ -49,6 +49,7 @@ type NATSConfig struct {
 	TLSKeyFile    string        `envconfig:"NATS_TLS_KEY_FILE" desc:"Key (PEM) of NATS_TLS_CERT_FILE."`
 	Stream        string        `envconfig:"NATS_STREAM" default:"DOCSPACE" desc:"Stream that holds events and marks; created when absent, never changed when present."`
 	SubjectPrefix string        `envconfig:"NATS_SUBJECT_PREFIX" default:"docspace" desc:"First tokens of every subject: <prefix>.folder.<id>.<category>.<action>."`
+	Commit        string        `envconfig:"NATS_COMMIT" default:"auto" desc:"How events and marks are stored: atomic (together, needs NATS 2.12 or later), dedup (one by one, for older servers and streams with allow_atomic off; promises less), or auto: atomic where it is possible."`
 	DataDir       string        `envconfig:"NATS_DATA_DIR" default:"./data" desc:"Directory of the server inside this program; not used with NATS_URL."`
 	Replicas      int           `envconfig:"NATS_REPLICAS" default:"1" desc:"Copies the NATS cluster keeps of a stream it creates for us, 1 to 5; 3 survives the loss of a server."`
 	MaxAge        time.Duration `envconfig:"NATS_MAX_AGE" default:"0s" desc:"How long a created stream keeps events, such as 2160h for 90 days; 0s: for ever. Marks are kept regardless."`

@@ -53,7 +53,7 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 		t.Fatalf("problems: %s", problems)
 	}
 	want := "{DocSpace:{URL:https://docs.example.com APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
-		"NATS:{URL: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: Stream:DOCSPACE SubjectPrefix:docspace DataDir:./data Replicas:1 MaxAge:0s MaxBytes:0} " +
+		"NATS:{URL: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: Stream:DOCSPACE SubjectPrefix:docspace Commit:auto DataDir:./data Replicas:1 MaxAge:0s MaxBytes:0} " +
 		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -67,7 +67,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"DOCSPACE_URL=http://localhost:8092", "DOCSPACE_USERNAME=a@example.com", "DOCSPACE_PASSWORD_FILE="+writeFile(t, "password", "hunter2\n"),
 		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=full",
 		"NATS_URL=tls://someone:hunter2@a.example.com,tls://b.example.com:4223", "NATS_CREDS_FILE="+pem, "NATS_TLS_CA_FILE="+pem,
-		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d",
+		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d", "NATS_COMMIT=dedup",
 		"NATS_REPLICAS=3", "NATS_MAX_AGE=2160h", "NATS_MAX_BYTES=5000000000",
 		"POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1h", "POLL_REQUESTS_PER_MINUTE=0", "POLL_MAX_IN_FLIGHT=50",
 		"HTTP_ADDR=", "HINTS_ADDR=127.0.0.1:8081", "HINTS_SECRET_FILE="+writeFile(t, "secret", "hunter2hunter2hunter2\n"), "LOG_LEVEL=debug", "LOG_FORMAT=text")
@@ -77,7 +77,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	for _, want := range []string{
 		"Username:a@example.com", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:full",
 		"URL:tls://a.example.com,tls://b.example.com:4223", "CredsFile:" + pem, "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
-		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
+		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "Commit:dedup", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
 		"MinInterval:1s", "MaxInterval:1h0m0s", "RequestsPerMinute:0", "MaxInFlight:50", "HTTP:{Addr:}", "Hints:{Addr:127.0.0.1:8081 Secret:[hidden] SecretFile:/", "Level:debug Format:text",
 	} {
 		if !strings.Contains(got, want) {
@@ -94,7 +94,7 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 	_, got := loadInChild(t,
 		"DOCSPACE_URL=ftp://docs.example.com", "DOCSPACE_API_KEY=sk-hunter2", "DOCSPACE_TOKEN_FILE=/nowhere/token",
 		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=minimal",
-		"NATS_STREAM=a.b", "NATS_SUBJECT_PREFIX=$JS", "NATS_REPLICAS=three", "NATS_MAX_AGE=1ms", "NATS_MAX_BYTES=-1", "NATS_CREDS_FILE=/nowhere/creds",
+		"NATS_STREAM=a.b", "NATS_SUBJECT_PREFIX=$JS", "NATS_COMMIT=both", "NATS_REPLICAS=three", "NATS_MAX_AGE=1ms", "NATS_MAX_BYTES=-1", "NATS_CREDS_FILE=/nowhere/creds",
 		"POLL_MIN_INTERVAL=10ms", "POLL_MAX_INTERVAL=10", "POLL_REQUESTS_PER_MINUTE=-1", "POLL_MAX_IN_FLIGHT=51",
 		"HTTP_ADDR=8080", "HINTS_ADDR=8081", "HINTS_SECRETS=hunter4", "LOG_LEVEL=", "LOG_FORMAT=xml")
 	want := `DOCSPACE_APIKEY: is not a setting of docspace-nats; did you mean DOCSPACE_API_KEY?
@@ -108,6 +108,7 @@ DOCSPACE_PRIVACY: privacy "minimal" is not available in this version, use standa
 NATS_CREDS_FILE: must be set only together with NATS_URL; without it the server inside this program is used
 NATS_STREAM: must be letters, digits, - and _, at most 255 of them, got "a.b"
 NATS_SUBJECT_PREFIX: must be words of letters, digits, - and _ joined by dots, at most 100 bytes, got "$JS"
+NATS_COMMIT: must be auto, atomic or dedup, got "both"
 NATS_REPLICAS: must be a whole number, got "three"
 NATS_MAX_AGE: must be 0s, which keeps events for ever, or at least 1m, got 1ms
 NATS_MAX_BYTES: must be 0, which is no limit, or at least 1048576, got -1
@@ -158,7 +159,7 @@ POLL_INTERVAL: is not a setting of docspace-nats; did you mean POLL_MIN_INTERVAL
 func valid() Config {
 	return Config{
 		DocSpace: DocSpaceConfig{URL: "https://docs.example.com", APIKey: "sk-hunter2", Privacy: "standard"},
-		NATS:     NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", DataDir: "./data", Replicas: 1},
+		NATS:     NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", Commit: "auto", DataDir: "./data", Replicas: 1},
 		Poll:     PollConfig{MinInterval: 5 * time.Second, MaxInterval: 2 * time.Minute, RequestsPerMinute: 600, MaxInFlight: 8},
 		HTTP:     HTTPConfig{Addr: "127.0.0.1:8080"},
 		Log:      LogConfig{Level: "info", Format: "auto"},
@@ -340,14 +341,14 @@ func TestDoubtfulSettingsWarn(t *testing.T) {
 		t.Errorf("a personal access token warns: %q", got)
 	}
 	cfg.DocSpace = DocSpaceConfig{URL: "http://docs.example.com", APIKey: "asc_hunter2", Password: "hunter2"}
-	cfg.NATS.Replicas, cfg.NATS.MaxBytes, cfg.Poll.RequestsPerMinute = 2, 1<<30, 1501
+	cfg.NATS.Replicas, cfg.NATS.MaxBytes, cfg.NATS.Commit, cfg.Poll.RequestsPerMinute = 2, 1<<30, "dedup", 1501
 	cfg.Hints = HintsConfig{Addr: "0.0.0.0:8081", Secret: "hunter2"}
 	var got []string
 	for _, warning := range cfg.Warnings() {
 		variable, _, _ := strings.Cut(warning, ":")
 		got = append(got, variable)
 	}
-	want := []string{"DOCSPACE_URL", "DOCSPACE_API_KEY", "DOCSPACE_PASSWORD", "NATS_REPLICAS", "NATS_MAX_BYTES", "POLL_REQUESTS_PER_MINUTE", "HINTS_ADDR", "HINTS_SECRET"}
+	want := []string{"DOCSPACE_URL", "DOCSPACE_API_KEY", "DOCSPACE_PASSWORD", "NATS_REPLICAS", "NATS_MAX_BYTES", "NATS_COMMIT", "POLL_REQUESTS_PER_MINUTE", "HINTS_ADDR", "HINTS_SECRET"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

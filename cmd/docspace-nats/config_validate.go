@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
 
@@ -76,6 +77,9 @@ func (c NATSConfig) problems() problems {
 	}
 	if !subjectPrefix.MatchString(c.SubjectPrefix) || len(c.SubjectPrefix) > longestPrefix {
 		found.add("NATS_SUBJECT_PREFIX", "must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", longestPrefix, shownValue(c.SubjectPrefix))
+	}
+	if !slices.Contains(publisher.Modes(), publisher.Mode(c.Commit)) {
+		found.add("NATS_COMMIT", "must be auto, atomic or dedup, got %s", shownValue(c.Commit))
 	}
 	if c.Replicas < 1 || c.Replicas > mostReplicas {
 		found.add("NATS_REPLICAS", "must be 1 to %d, got %d", mostReplicas, c.Replicas)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"docspace-nats/publisher"
 )
 
 // portalAllows is how many requests a minute a portal answers per account.
@@ -28,6 +30,8 @@ func (c Config) Warnings() []string {
 		"NATS_REPLICAS: an even number survives no more failures than one less; use 3 or 5")
 	warn(c.NATS.MaxBytes != 0,
 		"NATS_MAX_BYTES: a full stream drops the marks of idle folders with its oldest events; prefer NATS_MAX_AGE")
+	warn(c.NATS.Commit == string(publisher.Dedup),
+		"NATS_COMMIT: dedup promises less than atomic; prefer auto, which takes it only where atomic is impossible")
 	warn(c.Poll.RequestsPerMinute == 0 || c.Poll.RequestsPerMinute > portalAllows,
 		"POLL_REQUESTS_PER_MINUTE: a portal refuses more than 1500 a minute from one account")
 	warn(c.Hints.Addr != "" && !loopback(c.Hints.Addr),

@@ -73,6 +73,14 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	if again, err := stream.Mark(t.Context(), 42); err != nil || again.Revision != mark.Revision {
 		t.Errorf("mark: got revision %d, %v; want %d", again.Revision, err, mark.Revision)
 	}
+	singly, err := publisher.Open(t.Context(), nc, publisher.Options{Commit: publisher.Dedup})
+	if err != nil {
+		t.Fatalf("find the stream for dedup commits: %v", err)
+	}
+	event.ID = "42-2"
+	if mark, err = singly.Commit(t.Context(), 42, []schema.Event{event}, mark, checkpoint.Mark{Folder: 42, Accounted: 2, Recent: []int64{1, 2}}); err != nil {
+		t.Fatalf("dedup commit: %v", err)
+	}
 	if marks, err := stream.Marks(t.Context()); err != nil || len(marks) != 1 {
 		t.Errorf("all marks: got %v, %v", marks, err)
 	}

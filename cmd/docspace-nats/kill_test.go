@@ -47,9 +47,18 @@ func TestAfterAnyKillEveryRowIsStoredOnceInOrder(t *testing.T) {
 // Two processes publish the same folders, and one of them dies at any moment.
 func TestTwoProcessesOnTheSameFoldersStoreEachRowOnceWhileOneIsKilled(t *testing.T) {
 	t.Parallel()
+	for _, mode := range []publisher.Mode{publisher.Atomic, publisher.Dedup} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			killOneOfTwo(t, mode)
+		})
+	}
+}
+
+func killOneOfTwo(t *testing.T, mode publisher.Mode) {
 	town := newTown(t)
 	server := natstest.Process(t)
-	env := town.environment("NATS_URL=" + server.URL())
+	env := town.environment("NATS_URL="+server.URL(), "NATS_COMMIT="+string(mode))
 	processes := [2]*process{}
 	for i := range processes {
 		processes[i] = start(t, exec.Command(program(t), "run"), env...)

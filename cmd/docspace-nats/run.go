@@ -81,7 +81,7 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 		return ended(ctx, err, log)
 	}
 	log.Info().Str("version", thisBuild().Version).Str("portal", cfg.DocSpace.URL).Str("stream", c.ledger.Stream()).
-		Stringer("folders", cfg.DocSpace.Folders).Msg("started; events and marks are committed together (atomic)")
+		Stringer("folders", cfg.DocSpace.Folders).Msg("started; " + c.ledger.Mode().Promise())
 	if once {
 		err = c.catchUp(ctx, log)
 	} else {

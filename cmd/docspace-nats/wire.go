@@ -193,7 +193,7 @@ func streamOptions(cfg NATSConfig) publisher.Options {
 		Replicas: cfg.Replicas,
 		MaxAge:   cfg.MaxAge,
 		MaxBytes: cfg.MaxBytes,
-		Commit:   publisher.Atomic,
+		Commit:   publisher.Mode(cfg.Commit),
 	}
 }
 
