@@ -67,6 +67,21 @@ func TestAnAnswerThatIsNotThatOfAStoredBatchIsNotTakenForOne(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatIsNotThatOfAStoredMessageIsNotTakenForOne(t *testing.T) {
+	t.Parallel()
+	j := &JetStream{o: Options{Stream: "S"}}
+	for _, text := range []string{``, `{}`, `null`, `[]`, `{"stream":"S"}`, `{"stream":"other","seq":5}`, `{"seq":5}`} {
+		if a, err := j.parseStored([]byte(text)); err == nil {
+			t.Errorf("parseStored(%s) = %+v", text, a)
+		}
+	}
+	for _, text := range []string{`{"stream":"S","seq":5}`, `{"stream":"S","seq":5,"domain":"hub","duplicate":true}`, `{"error":{"code":503,"err_code":10077}}`} {
+		if _, err := j.parseStored([]byte(text)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestACommitToASilentServerEndsWithATemporaryError(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
 		o.RetryFor = 200 * time.Millisecond

@@ -57,7 +57,7 @@ func (c *commit) sendSingly(ctx context.Context) (verdict, error) {
 
 // sendEvent sends one event, unless it is stored.
 func (c *commit) sendEvent(ctx context.Context, i int) (verdict, error) {
-	if elapsed(c.looked) > c.j.window/2 {
+	for elapsed(c.looked) > c.j.window/2 { // a look that took long is old itself
 		if err := c.look(ctx); err != nil {
 			return verdictOf(err), err
 		}
@@ -141,19 +141,29 @@ func (j *JetStream) store(ctx context.Context, msg *nats.Msg) (ack, verdict, err
 		what, err := j.unanswered(cause(ctx, err))
 		return ack{}, what, err
 	}
-	var a ack
-	switch err := json.Unmarshal(reply.Data, &a); {
-	case err != nil:
-		what, err := j.unanswered(fmt.Errorf("answer to a message: %w", err))
+	a, err := j.parseStored(reply.Data)
+	if err != nil {
+		what, err := j.unanswered(err)
 		return ack{}, what, err
-	case a.Error != nil:
+	}
+	if a.Error != nil {
 		what, err := j.classify(*a.Error)
-		return ack{}, what, err
-	case a.Stream != j.o.Stream || a.Seq == 0:
-		what, err := j.unanswered(fmt.Errorf("answer to a message: names stream %q and sequence %d", a.Stream, a.Seq))
 		return ack{}, what, err
 	}
 	return a, again, nil
+}
+
+// parseStored refuses an answer that is neither that of our stream to a message
+// nor an error.
+func (j *JetStream) parseStored(data []byte) (ack, error) {
+	var a ack
+	if err := json.Unmarshal(data, &a); err != nil {
+		return ack{}, fmt.Errorf("answer to a message: %w", err)
+	}
+	if a.Error == nil && (a.Stream != j.o.Stream || a.Seq == 0) {
+		return ack{}, fmt.Errorf("answer to a message: names stream %q and sequence %d", a.Stream, a.Seq)
+	}
+	return a, nil
 }
 
 // eventMessage is event number i as a message of its own.
