@@ -180,8 +180,10 @@ func follow(node any, pointer string) error {
 		return nil
 	}
 	for _, name := range strings.Split(pointer, "/")[1:] {
-		object, is := node.(map[string]any)
-		if node, is = object[name]; !is {
+		object, _ := node.(map[string]any)
+		if next, is := object[name]; is {
+			node = next
+		} else {
 			return fmt.Errorf("there is no %s", name)
 		}
 	}
