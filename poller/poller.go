@@ -10,9 +10,11 @@
 // Where things are: poller.go is the cycle, compose.go and events.go turn rows
 // into events and the next mark. A log is read by walk.go, fresh.go and sheet.go;
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
-// has ids, renumber.go. unseen.go finds rows that are not shown, sweep.go those
-// that are missing far below. schedule.go polls, cadence.go and waiting.go say
-// when; hint.go, hint_queue.go and ancestry.go follow webhooks.
+// has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
+// matching.go know them again, sweep.go finds those that are missing far below.
+// schedule.go polls, cadence.go and waiting.go say when, discover.go which
+// folders; hint.go, hint_queue.go and ancestry.go follow webhooks. standing.go and
+// metrics.go say how it goes, tooold.go refuses portals that cannot be read.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
 // a Ledger, whose all-or-nothing commit makes crashes, competing processes and
