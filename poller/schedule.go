@@ -272,8 +272,9 @@ func (s *Schedule) turn(ctx context.Context, t *turn) error {
 
 // tell logs what an operator acts on: trouble that begins or ends, and a
 // folder that changes its state. Trouble is told once, that of all folders when
-// a second one meets it, that of one folder when its next poll meets it too:
-// with the first failure nobody can tell which it is. The caller holds the lock.
+// a second one meets it, that of one folder when its next poll meets it too, and
+// another one did not: with the first failure nobody can tell which it is. The
+// caller holds the lock.
 func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 	log := s.opts.Log.With().Int("folder", r.Folder).Logger()
 	switch {
@@ -283,7 +284,7 @@ func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 	case s.trouble.befalls(r.Folder, err, s):
 		s.trouble.told = true
 		s.opts.Log.Error().Err(err).Msg("no folder can be polled; trying again")
-	case err != nil && (t.told || t.standing.Err == nil || shared(t.standing.Err) != shared(err)):
+	case err != nil && (t.told || t.standing.Err == nil || shared(t.standing.Err) != shared(err) || s.trouble.first == r.Folder):
 		log.Debug().Err(err).Msg("this folder could not be polled")
 	case err != nil:
 		t.told = true
