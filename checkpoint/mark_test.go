@@ -57,19 +57,25 @@ func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	}
 }
 
+// survives holds that a mark is read as it was written.
+func survives(t *rapid.T, m Mark) Mark {
+	b, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Decode(b)
+	if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
+		t.Fatalf("%v\n%s", err, diff)
+	}
+	return back
+}
+
 func TestAnyMarkSurvivesEncoding(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		ids := rapid.SliceOfDistinct(rapid.Int64Range(1, 1<<62), rapid.ID[int64]).Draw(t, "ids")
 		m := Mark{Folder: rapid.IntRange(1, 1<<31-1).Draw(t, "folder"), Accounted: len(ids)}.Remember(ids...)
-		b, err := m.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := Decode(b)
-		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
-			t.Fatalf("%v\n%s", err, diff)
-		}
+		survives(t, m)
 	})
 }
 
@@ -81,14 +87,7 @@ func TestAMarkOfRowsWithoutIDsSurvivesEncoding(t *testing.T) {
 		m.Unnumbered = m.Unnumbered.Remember(rows...)
 		m.Unnumbered.Hidden = rapid.SliceOfDistinct(rapid.IntRange(0, 1<<31-1), rapid.ID[int]).Draw(t, "hidden")
 		slices.Sort(m.Unnumbered.Hidden)
-		b, err := m.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := Decode(b)
-		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
-			t.Fatalf("%v\n%s", err, diff)
-		}
+		back := survives(t, m)
 		for _, row := range rows {
 			if n := back.Unnumbered.Counts()[row]; n != count(rows, row) {
 				t.Fatalf("key %d is remembered %d times of %d", row, n, count(rows, row))
@@ -113,14 +112,7 @@ func TestPlacesOfHiddenRowsSurviveEncoding(t *testing.T) {
 		if len(m.Hidden) != min(len(distinct), MaxHidden) {
 			t.Fatalf("%d of %d places are kept", len(m.Hidden), len(distinct))
 		}
-		b, err := m.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := Decode(b)
-		if diff := cmp.Diff(m, back, sameMark); err != nil || diff != "" {
-			t.Fatalf("%v\n%s", err, diff)
-		}
+		survives(t, m)
 	})
 }
 

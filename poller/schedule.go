@@ -46,8 +46,8 @@ type Schedule struct {
 }
 
 // Trouble holds all folders back while none of them can be polled. Two folders
-// in a row must fail for a reason that all share; any success ends it, unless
-// its poll began before.
+// in a row must fail for a reason that all share; any success ends it, and until
+// then a failure for another reason, unless its poll began before.
 type trouble struct {
 	first int       // folder that failed so first; 0 while there is no trouble
 	since time.Time // when it did
@@ -65,8 +65,8 @@ func (t *trouble) befalls(folder int, err error, s *Schedule) bool {
 
 func (t *trouble) add(folder int, err error, s *Schedule, began, now time.Time) {
 	switch {
-	case err == nil && began.Before(t.since):
-	case err == nil:
+	case !shared(err) && began.Before(t.since):
+	case err == nil, !shared(err) && !t.holds(): // not all are concerned
 		*t = trouble{}
 	case t.befalls(folder, err, s) && now.Before(t.until):
 		// It was under way when the others failed.

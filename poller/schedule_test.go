@@ -153,6 +153,47 @@ func TestRefusedCredentialsPauseEverythingWithOneMessage(t *testing.T) {
 	})
 }
 
+func TestAFolderThatFailsAgainIsToldAloneOnlyIfAnotherFares(t *testing.T) {
+	t.Parallel()
+	const all, alone = "no folder can be polled", "this folder cannot be polled"
+	everybodys, itsOwn := error(docspace.ErrUnauthorized), errors.New("its own")
+	for name, c := range map[string]struct {
+		other error
+		want  string
+	}{
+		"the other fails alike":              {everybodys, all},
+		"the other is polled":                {nil, alone},
+		"the other fails for another reason": {itsOwn, alone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			s := NewSchedule(New(nil, nil, Options{}), ScheduleOptions{Log: zerolog.New(&out).Level(zerolog.InfoLevel)})
+			first, other := &turn{folder: 1}, &turn{folder: 2}
+			s.folders = map[int]*turn{1: first, 2: other}
+			ends := func(t *turn, err error) {
+				now := time.Now()
+				s.tell(t, now, Report{Folder: t.folder}, err)
+				t.standing.polled(now, now, Report{Folder: t.folder}, err)
+				s.trouble.add(t.folder, err, s, now, now)
+			}
+			for range 3 {
+				ends(first, everybodys)
+			}
+			if out.Len() > 0 {
+				t.Fatalf("told before anybody knows: %s", out.String())
+			}
+			ends(other, c.other)
+			for range 2 {
+				ends(first, everybodys)
+			}
+			if n := strings.Count(out.String(), c.want); n != 1 {
+				t.Errorf("%q is told %d times: %s", c.want, n, out.String())
+			}
+		})
+	}
+}
+
 func TestABackfillDoesNotKeepOthersWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -204,7 +204,7 @@ func (s *sweep) handOut(r reading, most int) reading {
 	if n > r.missing {
 		// Some were gaps. Only another look tells what is missing now.
 		r.cured, r.last = r.cured+n-r.missing, false
-		r.places = without(r.places, r.rows, n-r.missing)
+		r.places = without(r.places, s.found[:n], n-r.missing)
 	}
 	r.missing = max(0, r.missing-n)
 	r.unread = r.missing
