@@ -41,6 +41,7 @@ type wire struct {
 	Dropped     int            `json:"dropped,omitzero"`
 	Hashed      int            `json:"hashed,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
+	Active      time.Time      `json:"active,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
 	Writer      string         `json:"writer,omitzero"`
@@ -68,6 +69,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Dropped:     m.Unnumbered.Dropped,
 		Hashed:      m.Unnumbered.Hashed,
 		NewestEvent: m.NewestEvent.UTC(),
+		Active:      m.Active.UTC(),
 		Since:       m.Since.UTC(),
 		LastPoll:    m.LastPoll.UTC(),
 		Writer:      m.Writer,
@@ -120,6 +122,7 @@ func Decode(b []byte) (Mark, error) {
 		Seal:        w.Seal,
 		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Missing: w.Missing, Dropped: w.Dropped, Hashed: w.Hashed},
 		NewestEvent: w.NewestEvent,
+		Active:      w.Active,
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,
 		Writer:      w.Writer,

@@ -78,6 +78,7 @@ type Mark struct {
 	Unnumbered Unnumbered
 
 	NewestEvent time.Time // latest date among the committed rows
+	Active      time.Time // when something last happened in the folder, by the writer's clock
 	Since       time.Time // when the folder got its first mark
 	LastPoll    time.Time // poll that led to this mark; idle polls write none
 	Writer      string    // process that wrote it

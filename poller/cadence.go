@@ -21,9 +21,6 @@ import (
 // a moment. History is read on at once, a folder that fails is tried ever less
 // often, and one that needs attention is looked at seldom.
 func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Duration {
-	if err == nil {
-		t.noticed(began, r, s.poller.opts.Now())
-	}
 	switch {
 	case errors.Is(err, checkpoint.ErrConflict):
 		return s.opts.MinInterval
@@ -34,21 +31,41 @@ func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Dura
 	case r.More:
 		return 0
 	default:
-		return s.earlier(began.Sub(t.changed))
+		return s.earlier(began.Sub(r.Active))
 	}
 }
 
-// noticed takes over what a poll tells about when something last happened in
-// the folder: when its newest row was made, by the portal's clock.
-func (t *turn) noticed(began time.Time, r Report, portal time.Time) {
-	if r.Events > 0 {
-		age := max(portal.Sub(r.Newest), 0)
-		if elapsed := began.Sub(t.began); !t.began.IsZero() && !plausible(portal.Sub(r.Newest), elapsed) {
-			age = elapsed / time.Duration(r.Events+1)
-		}
-		t.changed = maxTime(t.changed, began.Add(-age))
+// active returns when something last happened in a folder, after a reading by a
+// poll that began at a moment. It is kept in the mark, so that every replica,
+// and the next start, polls the folder as often as this one would: when its
+// newest row was made, or when watching began.
+func (p *Poller) active(mark checkpoint.Mark, r reading, began time.Time) time.Time {
+	if mark.Revision == 0 {
+		return began.UTC().Round(time.Millisecond)
 	}
-	t.began = began
+	if len(r.rows) == 0 {
+		return mark.Active
+	}
+	now := p.opts.Now()
+	newest := r.rows[len(r.rows)-1].Date
+	age := max(now.Sub(newest), 0)
+	if last := p.lastAnswer(mark.Folder); !last.IsZero() && !plausible(now.Sub(newest), began.Sub(last)) {
+		age = began.Sub(last) / time.Duration(len(r.rows)+1)
+	}
+	return maxTime(mark.Active, began.Add(-age).UTC().Round(time.Millisecond))
+}
+
+func (p *Poller) lastAnswer(folder int) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answered[folder]
+}
+
+// answer notes that a poll was answered that began at a moment.
+func (p *Poller) answer(folder int, began time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answered[folder] = began
 }
 
 // plausible reports whether a row can be that old that was not there so long
@@ -56,8 +73,6 @@ func (t *turn) noticed(began time.Time, r Report, portal time.Time) {
 // not decide how often an active folder is polled: then its rows are taken for
 // evenly spaced.
 func plausible(age, ago time.Duration) bool { return age > -2*time.Second && age < ago+2*time.Second }
-
-func (s *Schedule) slower(wait time.Duration) time.Duration { return s.within(2 * wait) }
 
 // earlier keeps to the bounds and shortens the wait by up to a fortieth: folders
 // polled together drift apart, and none waits longer than it may.

@@ -77,7 +77,7 @@ func newTown(t *testing.T, n int, seed uint64, opts docspace.Options) *town {
 	w.client, w.ledger = client, checkpointtest.NewMemory()
 	w.ledger.After = func(folder int, events []schema.Event) error { return w.committed(events) }
 	feed := Feed{Portal: w.portal.Host(), SourceBase: w.portal.URL()}
-	w.schedule = NewSchedule(New(client, w.ledger, Options{Feed: feed}), ScheduleOptions{Log: zerolog.Nop()})
+	w.schedule = NewSchedule(New(client, w.ledger, Options{Feed: feed}), newQueue(), ScheduleOptions{Log: zerolog.Nop()})
 	return w
 }
 

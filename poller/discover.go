@@ -38,6 +38,9 @@ type Discovery struct {
 // that cannot be read are watched all the same: their poll says why they are
 // blind. It returns a RootFolderError for a configured root folder.
 func (d *Discovery) Find(ctx context.Context, s *Schedule) error {
+	s.mu.Lock()
+	s.discovery = d
+	s.mu.Unlock()
 	ctx = docspace.Patient(ctx)
 	find := d.findRooms
 	if len(d.IDs) > 0 {
@@ -119,6 +122,24 @@ func (d *Discovery) findLeft(ctx context.Context, s *Schedule, listed map[int]bo
 		return nil
 	})
 	return err
+}
+
+// adopt reports whether a folder that nobody here found is to be watched: another
+// replica may have found it first. It watches it then, unless it is one that Find
+// still looks for.
+func (d *Discovery) adopt(ctx context.Context, s *Schedule, folder int) (bool, error) {
+	if len(d.IDs) > 0 {
+		return slices.Contains(d.IDs, folder), nil
+	}
+	f, err := s.poller.portal.Folder(docspace.Patient(ctx), folder)
+	if silent(err) {
+		return false, err
+	}
+	if err != nil || f.RoomType == 0 {
+		return false, nil
+	}
+	d.watch(s, f)
+	return true, nil
 }
 
 func (d *Discovery) watch(s *Schedule, f docspace.Folder) {

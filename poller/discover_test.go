@@ -13,7 +13,7 @@ import (
 // discovered runs a schedule over what a discovery finds, for a while.
 func (r *rig) discovered(t *testing.T, d *Discovery, during func()) {
 	t.Helper()
-	s := NewSchedule(r.poller, ScheduleOptions{})
+	s := NewSchedule(r.poller, newQueue(), ScheduleOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var members sync.WaitGroup
 	members.Go(func() { _ = s.Run(ctx) })
@@ -64,7 +64,7 @@ func TestAFolderThatWasBlindFromTheStartIsNamedOnceItSees(t *testing.T) {
 func TestAFolderWhoseTurnNeverComesIsNamedWithoutAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := NewSchedule(newRig(t, Options{}).poller, ScheduleOptions{})
+		s := NewSchedule(newRig(t, Options{}).poller, newQueue(), ScheduleOptions{})
 		s.Watch(7)
 		s.discovered(nil, true)
 		time.Sleep(time.Hour)

@@ -1,13 +1,15 @@
 package poller
 
 import (
-	"container/heap"
+	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/poller/queue"
 )
 
 // A hint says that something was just done in a folder. It overtakes the row,
@@ -26,12 +28,15 @@ const (
 	quickEvery = 15 * time.Second
 )
 
-// A hint is what a turn knows of the hints for its folder.
+// A hint is what this process knows of the hints for a folder.
 type hint struct {
-	rows  int           // announced and not found yet
-	later int           // announced during the poll in hand, which may have passed them
-	tries int           // polls left to find them
-	quick *rate.Limiter // nil before the first hint
+	rows  int           // announced, and not handed on to the queue
+	at    time.Time     // when they are
+	known int           // those of them announced before the poll in hand began
+	kept  int           // how often they could not be
+	left  int           // rows handed on that no poll of this process found
+	tries int           // polls of this process to find them
+	quick *rate.Limiter // of polls sooner than the shortest interval; nil before the first
 }
 
 // Hint tells that something was done in a folder whose row may not be visible
@@ -49,23 +54,68 @@ func (s *Schedule) announce(folder, rows int) bool {
 	if t == nil || s.heldBack(t) {
 		return false
 	}
-	if t.hint.quick == nil {
-		t.hint.quick = rate.NewLimiter(rate.Every(quickEvery), quickPolls)
-	}
-	t.hint.tries = hintTries
-	if t.place < 0 {
-		t.hint.later += rows
-		return true // heed sees to them
+	if t.hint.rows == 0 {
+		t.hint.at = time.Now().Add(hintDelay)
+		s.hinted = append(s.hinted, t)
+		s.rouse()
 	}
 	t.hint.rows += rows
-	if !t.due.After(time.Now()) {
-		return true // it is due already, and no longer among those that wait
-	}
-	t.interval = s.opts.MinInterval // among the folders that are due it goes first
-	s.bringForward(t, time.Now().Add(hintDelay))
-	heap.Fix(&s.turns, t.place)
-	s.rouse()
 	return true
+}
+
+// hurry hands hints on to the queue when it is time, until ctx ends. Those for a
+// folder that waits there already are kept for a while: its poll may be over too
+// soon for them.
+func (s *Schedule) hurry(ctx context.Context) error {
+	for {
+		t, rows, wait, changed := s.ripe()
+		if t == nil {
+			if await(ctx, wait, changed) != nil {
+				return nil
+			}
+			continue
+		}
+		taken, err := s.queue.Hurry(ctx, t.folder, rows)
+		if err != nil && ctx.Err() == nil {
+			s.opts.Log.Debug().Int("folder", t.folder).Err(err).Msg("a hint is lost")
+		}
+		if err == nil && !taken {
+			s.keep(t, rows)
+		}
+	}
+}
+
+// ripe takes the hints of a folder that are to be handed on now: how many rows
+// they announced. No folder means none for some time, unless something changes.
+func (s *Schedule) ripe() (t *turn, rows int, wait time.Duration, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.hinted) == 0 {
+		return nil, 0, s.opts.MaxInterval, s.changed
+	}
+	first := slices.MinFunc(s.hinted, func(a, b *turn) int { return a.hint.at.Compare(b.hint.at) })
+	if wait := time.Until(first.hint.at); wait > 0 {
+		return nil, 0, wait, s.changed
+	}
+	s.hinted = slices.DeleteFunc(s.hinted, func(t *turn) bool { return t == first })
+	rows, first.hint.rows = first.hint.rows, 0
+	return first, rows, 0, nil
+}
+
+// keep keeps hints that could not be handed on, a few times, ever longer.
+func (s *Schedule) keep(t *turn, rows int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.hint.rows > 0 {
+		t.hint.rows += rows // others came meanwhile
+		return
+	}
+	if t.hint.kept++; t.hint.kept > hintTries {
+		t.hint.kept = 0
+		return
+	}
+	t.hint.rows, t.hint.at = rows, time.Now().Add(hintRetry<<(t.hint.kept-1))
+	s.hinted = append(s.hinted, t)
 }
 
 // watches reports whether a folder is watched.
@@ -95,40 +145,52 @@ func (s *Schedule) heldBack(t *turn) bool {
 	return false
 }
 
-// heed brings the next poll forward when this one found fewer rows than were
-// announced. What it found is not what was announced meanwhile. The caller
-// holds the lock and puts the turn back.
-func (s *Schedule) heed(t *turn, r Report, err error, now time.Time) {
-	h := &t.hint
-	if h.tries == 0 {
+// foundRows takes the rows a poll found off those announced before it began. The
+// caller holds the lock.
+func (s *Schedule) foundRows(t *turn, rows int) {
+	if t.hint.known = min(t.hint.known, rows); t.hint.known == 0 {
 		return
 	}
-	h.tries--
-	h.rows = max(0, h.rows-r.Events-r.Gaps) + h.later
-	h.later = 0
-	if h.rows == 0 || h.tries == 0 || err != nil || s.heldBack(t) {
-		h.rows, h.tries = 0, 0
-		return
+	if t.hint.rows -= t.hint.known; t.hint.rows == 0 {
+		s.hinted = slices.DeleteFunc(s.hinted, func(h *turn) bool { return h == t })
 	}
-	t.interval = s.opts.MinInterval // among the folders that are due it goes first
-	s.bringForward(t, now.Add(hintRetry))
 }
 
-// bringForward makes a turn due at a time, or as soon after as the allowance or
-// the shortest interval since the last poll lets it. It never puts a turn off.
-func (s *Schedule) bringForward(t *turn, at time.Time) {
-	if !at.Before(t.due) {
-		return
+// heed returns the wait until the next poll when this one, for a hint, found
+// fewer rows than were announced and there are tries left. The caller holds the
+// lock.
+func (s *Schedule) heed(t *turn, lease queue.Lease, r Report, err error) (time.Duration, bool) {
+	rows, tries := lease.Hint()
+	if rows == 0 {
+		s.foundRows(t, r.Events+r.Gaps)
+		return 0, false
 	}
-	if rested := t.standing.Polled.Add(s.opts.MinInterval); at.Before(rested) {
-		quick := t.hint.quick.Reserve()
-		at = maxTime(at, time.Now().Add(quick.Delay()))
-		if !at.Before(rested) || !at.Before(t.due) {
-			quick.Cancel()
-			at = rested
-		}
+	if tries == 1 || t.hint.tries == 0 {
+		t.hint.left, t.hint.tries = rows, 0
 	}
-	if at.Before(t.due) {
-		t.due = at
+	t.hint.tries++
+	t.hint.left = max(0, t.hint.left-r.Events-r.Gaps)
+	if t.hint.left == 0 || max(t.hint.tries, tries/3) >= hintTries || err != nil || s.heldBack(t) {
+		t.hint.left, t.hint.tries = 0, 0
+		return 0, false
 	}
+	return hintRetry, true
+}
+
+// tooSoon returns how much later a hinted folder is polled, because its last
+// poll was a moment ago and the allowance is used up. The caller holds the lock.
+func (s *Schedule) tooSoon(t *turn, lane queue.Lane) time.Duration {
+	rested := time.Until(t.standing.Polled.Add(s.opts.MinInterval))
+	if lane != queue.Hinted || rested <= 0 {
+		return 0
+	}
+	if t.hint.quick == nil {
+		t.hint.quick = rate.NewLimiter(rate.Every(quickEvery), quickPolls)
+	}
+	quick := t.hint.quick.Reserve()
+	wait := min(quick.Delay(), rested)
+	if wait > 0 {
+		quick.Cancel()
+	}
+	return wait
 }

@@ -230,7 +230,7 @@ func TestAPortalInTroubleIsNotAskedWhereAFolderLies(t *testing.T) {
 func TestWhatIsKnownOfFoldersIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		a := newAncestry(NewSchedule(New(nil, nil, Options{}), ScheduleOptions{}))
+		a := newAncestry(NewSchedule(New(nil, nil, Options{}), newQueue(), ScheduleOptions{}))
 		for i := range 3 * ancestrySize {
 			a.learn(i+1, 1204)
 		}
@@ -250,7 +250,7 @@ func TestWhatIsKnownOfFoldersIsBounded(t *testing.T) {
 
 func TestEveryOutcomeOfAHintIsThereFromTheStart(t *testing.T) {
 	t.Parallel()
-	got := counted(t, NewHintQueue(NewSchedule(nil, ScheduleOptions{})))
+	got := counted(t, NewHintQueue(NewSchedule(nil, newQueue(), ScheduleOptions{})))
 	want := map[HintOutcome]int{HintAccepted: 0, HintDropped: 0, HintRefused: 0, HintUnreadable: 0, HintLimited: 0}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -12,8 +12,8 @@
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
-// schedule.go polls, cadence.go and waiting.go say when, discover.go which
-// folders; hint.go, hint_queue.go and ancestry.go follow webhooks. standing.go and
+// schedule.go takes folders from the queue and polls them, trouble.go holds them
+// back, cadence.go and lanes.go say when, discover.go which folders; hint.go, hint_queue.go and ancestry.go follow webhooks. standing.go and
 // metrics.go say how it goes, tooold.go refuses portals that cannot be read.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
@@ -93,10 +93,11 @@ type Poller struct {
 	sweeper *sweeper
 	age     age
 
-	mu      sync.Mutex
-	folders map[int]docspace.Folder
-	vain    map[int]vain
-	ailing  map[int]ailment
+	mu       sync.Mutex
+	folders  map[int]docspace.Folder
+	vain     map[int]vain
+	ailing   map[int]ailment
+	answered map[int]time.Time // when the last poll began that was answered
 }
 
 // New returns a Poller.
@@ -110,13 +111,14 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 	opts.Began = cmp.Or(opts.Began, opts.Now())
 	opts.Metrics = cmp.Or(opts.Metrics, NewMetrics())
 	return &Poller{
-		portal:  portal,
-		ledger:  ledger,
-		opts:    opts,
-		sweeper: newSweeper(),
-		folders: make(map[int]docspace.Folder),
-		vain:    make(map[int]vain),
-		ailing:  make(map[int]ailment),
+		portal:   portal,
+		ledger:   ledger,
+		opts:     opts,
+		sweeper:  newSweeper(),
+		folders:  make(map[int]docspace.Folder),
+		vain:     make(map[int]vain),
+		ailing:   make(map[int]ailment),
+		answered: make(map[int]time.Time),
 	}
 }
 
@@ -133,7 +135,7 @@ type Report struct {
 
 	WithIDs    bool      // the log tells row ids
 	WithoutIDs bool      // the log showed rows and no ids
-	Newest     time.Time // date of the newest row published; zero when there is none
+	Active     time.Time // when something last happened in the folder, as far as known
 	More       bool      // the poll's turn ended before the folder's newest row
 }
 
@@ -155,6 +157,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 			return report, err
 		}
 		next, events := p.compose(mark, r)
+		next.Active = p.active(mark, r, began)
 		if worthCommitting(mark, next, events) {
 			stored, err := p.commit(ctx, events, mark, next)
 			if fewer := fits(err); fewer > 0 {
@@ -175,6 +178,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 		p.opts.Metrics.published(r, events)
 		p.remember(folder, r, walk.ailment)
 	}
+	p.answer(folder, began)
 	return report, nil
 }
 
@@ -308,9 +312,7 @@ func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) 
 	r.Events += len(read.rows)
 	r.Gaps += len(read.unseen)
 	r.Unread = read.unread
-	if n := len(read.rows); n > 0 {
-		r.Newest = read.rows[n-1].Date
-	}
+	r.Active = next.Active
 	for i := range events {
 		if events[i].Data.Late {
 			r.Late++

@@ -11,8 +11,13 @@ import (
 	"docspace-nats/checkpoint/checkpointtest"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/poller/queue"
+	"docspace-nats/poller/queue/queuetest"
 	"docspace-nats/schema"
 )
+
+// newQueue returns a queue that no other replica shares.
+func newQueue() queue.Queue { return queuetest.NewMemory(30 * time.Second).Replica() }
 
 // A rig is a simulated portal with one room, a client that reads it without
 // sockets, and a ledger in memory.

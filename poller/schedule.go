@@ -2,18 +2,15 @@ package poller
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"docspace-nats/checkpoint"
-	"docspace-nats/poller/docspace"
+	"docspace-nats/poller/queue"
 )
 
 // ScheduleOptions say when folders are polled. The zero value of each field
@@ -22,235 +19,250 @@ type ScheduleOptions struct {
 	MinInterval time.Duration // between polls of a folder that just changed; default 5 s
 	MaxInterval time.Duration // between polls of an idle or failing folder; default 2 min
 	Workers     int           // polls at the same moment; default 8
+	Replicas    Replicas      // who else takes folders from the queue; default: nobody
 	Log         zerolog.Logger
 }
 
-// A Schedule polls every watched folder again and again: often while rows come
-// in, ever less often while none do. Where it falls behind, folders polled often
-// go first and no folder waits for ever.
+// Replicas are the processes that take folders from the same queue.
+type Replicas interface {
+	// Count is how many there are, this one included.
+	Count() int
+	// Alike reports whether all were told to watch the same folders.
+	Alike() bool
+}
+
+// A Schedule polls the watched folders again and again: often while rows come in,
+// ever less often while none do. Which folder is next, and when, is the queue's
+// business, which other replicas share.
 type Schedule struct {
 	poller *Poller
+	queue  queue.Queue
 	opts   ScheduleOptions
+	seats  seats
 
-	mu      sync.Mutex
-	turns   turns
-	ready   ready // folders that became due
-	backlog turns // those of them with history to read
-	inHand  int   // polls at this moment
-	reading int   // those of them that read history
-	folders map[int]*turn
-	trouble trouble
-	found   discovery
-	toldIDs bool          // that there are none
-	wake    chan struct{} // something became due earlier than it was
+	mu        sync.Mutex
+	discovery *Discovery // decides about folders that are not watched; nil before it began
+	folders   map[int]*turn
+	inHand    int // polls at this moment
+	trouble   trouble
+	calm      calm
+	found     discovery
+	toldIDs   bool          // that there are none
+	toldQueue bool          // that there is trouble with it
+	hinted    []*turn       // folders with hints that were not handed on
+	changed   chan struct{} // closed when somebody who waits should look again
+	added     chan struct{} // a folder is watched that may not be in the queue
 }
 
-// Trouble holds all folders back while none of them can be polled. Two folders
-// in a row must fail for a reason that all share; any success ends it, and until
-// then a failure for another reason, unless its poll began before.
-type trouble struct {
-	first int       // folder that failed so first; 0 while there is no trouble
-	since time.Time // when it did
-	until time.Time // no poll starts before
-	wait  time.Duration
-	told  bool
-}
-
-func (t *trouble) holds() bool { return t.wait != 0 }
-
-// befalls reports whether err, of a folder, shows that all are concerned.
-func (t *trouble) befalls(folder int, err error, s *Schedule) bool {
-	return shared(err) && (len(s.folders) == 1 || t.first != 0 && t.first != folder || t.holds())
-}
-
-func (t *trouble) add(folder int, err error, s *Schedule, began, now time.Time) {
-	switch {
-	case !shared(err) && began.Before(t.since):
-	case err == nil, !shared(err) && !t.holds(): // not all are concerned
-		*t = trouble{}
-	case t.befalls(folder, err, s) && now.Before(t.until):
-		// It was under way when the others failed.
-	case t.befalls(folder, err, s):
-		t.wait = s.slower(t.wait)
-		t.until = now.Add(jitter(t.wait))
-	}
-	if t.first == 0 && shared(err) {
-		t.first, t.since = folder, now
-	}
-}
-
-// A turn is the next poll of a folder.
+// A turn is what this process knows of a folder's polls.
 type turn struct {
 	folder   int
-	due      time.Time
+	due      time.Time     // of the next poll, when this process gave it back
 	interval time.Duration // wait after the last poll
-	began    time.Time     // of the last poll that was answered; zero before
-	changed  time.Time     // when something last happened in the folder, as far as known
 	history  bool          // old rows are left to read; before the first poll there may be some
+	polled   bool          // at this moment, by this process
 	standing Standing
 	hint     hint
-	place    int  // among the waiting turns; -1 while the folder is polled
 	told     bool // that it cannot be polled
 
 	withoutIDs bool // its log had none at the last poll
 }
 
 // NewSchedule returns a Schedule without folders.
-func NewSchedule(p *Poller, opts ScheduleOptions) *Schedule {
+func NewSchedule(p *Poller, q queue.Queue, opts ScheduleOptions) *Schedule {
 	opts.MinInterval = cmp.Or(opts.MinInterval, 5*time.Second)
 	opts.MaxInterval = max(cmp.Or(opts.MaxInterval, 2*time.Minute), opts.MinInterval)
 	opts.Workers = cmp.Or(opts.Workers, 8)
-	return &Schedule{poller: p, opts: opts, folders: make(map[int]*turn), wake: make(chan struct{}, 1)}
+	if opts.Replicas == nil {
+		opts.Replicas = alone{}
+	}
+	return &Schedule{
+		poller:  p,
+		queue:   q,
+		opts:    opts,
+		seats:   newSeats(opts.Workers),
+		folders: make(map[int]*turn),
+		changed: make(chan struct{}),
+		added:   make(chan struct{}, 1),
+	}
 }
 
-// Watch adds a folder and reports whether it is new; one already watched
-// keeps its turn.
+// alone is a process without other replicas.
+type alone struct{}
+
+func (alone) Count() int  { return 1 }
+func (alone) Alike() bool { return true }
+
+// Watch adds a folder and reports whether it is new; one already watched stays
+// as it is.
 func (s *Schedule) Watch(folder int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.folders[folder] != nil {
 		return false
 	}
-	now := time.Now()
-	t := &turn{folder: folder, due: now, interval: s.opts.MinInterval, standing: Standing{Folder: folder, Since: now}}
-	t.changed, t.history = now, true
-	s.folders[folder] = t
-	heap.Push(&s.turns, t)
+	s.folders[folder] = &turn{
+		folder: folder, interval: s.opts.MinInterval, history: true,
+		standing: Standing{Folder: folder, Since: time.Now()},
+	}
+	select {
+	case s.added <- struct{}{}:
+	default:
+	}
 	s.rouse()
 	return true
 }
 
-// CatchUp polls every watched folder until its newest row is stored, and
-// returns the errors of those it could not bring so far, blind and rewound
-// ones included. ErrTooOld ends it early.
-func (s *Schedule) CatchUp(ctx context.Context) error {
-	var mu sync.Mutex
-	var failed []error
-	polls, ctx := errgroup.WithContext(ctx)
-	polls.SetLimit(s.opts.Workers)
-	for _, f := range s.Standings() {
-		polls.Go(func() error {
-			err := s.catchUp(ctx, f.Folder)
-			if errors.Is(err, ErrTooOld) {
-				return err
-			}
-			if err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = append(failed, err)
-			}
-			return nil
-		})
+// Run polls until ctx ends. A poll in hand is cut: its commit happens or does
+// not, its folder is given back to the queue, and whoever polls it next goes on
+// from the mark. Only a portal that is too old ends it earlier, with an error
+// that is ErrTooOld.
+func (s *Schedule) Run(ctx context.Context) error {
+	members, ctx := errgroup.WithContext(ctx)
+	members.Go(func() error { return s.stock(ctx) })
+	members.Go(func() error { return s.hurry(ctx) })
+	for _, lane := range queue.Lanes() {
+		members.Go(func() error { return s.serve(ctx, lane, members) })
 	}
-	if err := polls.Wait(); err != nil {
-		return err
-	}
-	return errors.Join(failed...)
+	return members.Wait()
 }
 
-// catchUp polls one folder until nothing is left. A commit another process
-// won counts as progress: the next poll goes on from its mark.
-func (s *Schedule) catchUp(ctx context.Context, folder int) error {
-	for idle := 0; ; {
-		began := time.Now()
-		report, err := s.poller.Poll(ctx, folder)
-		if errors.Is(err, checkpoint.ErrConflict) {
-			continue
-		}
-		s.mu.Lock()
-		s.folders[folder].standing.polled(began, time.Now(), report, err)
-		s.mu.Unlock()
+// serve takes the folders of a lane and has them polled.
+func (s *Schedule) serve(ctx context.Context, lane queue.Lane, polls *errgroup.Group) error {
+	for {
+		lease, err := s.next(ctx, lane)
 		if err != nil {
+			return nil
+		}
+		polls.Go(func() error {
+			defer s.seats.leave(lane)
+			return s.poll(ctx, lease)
+		})
+	}
+}
+
+// next waits for a folder of a lane, and for a worker to poll it.
+func (s *Schedule) next(ctx context.Context, lane queue.Lane) (queue.Lease, error) {
+	if err := s.seats.wanted(ctx, lane); err != nil {
+		return nil, err
+	}
+	for ctx.Err() == nil {
+		if s.awaitCalm(ctx) != nil {
+			break
+		}
+		lease, err := s.queue.Take(ctx, lane)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.tellQueue(err)
+			s.pause(ctx, jitter(s.opts.MinInterval))
+		case err != nil:
+		case s.seats.take(ctx):
+			s.tellQueue(nil)
+			return lease, nil
+		default:
+			s.giveBack(ctx, lease, lane, 0)
+		}
+	}
+	s.seats.unwanted(lane)
+	return nil, ctx.Err()
+}
+
+// awaitCalm waits while there is nothing to poll, or no folder can be. In
+// trouble one poll at a time tries for all.
+func (s *Schedule) awaitCalm(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		wait, changed := s.standstill(time.Now()), s.changed
+		if wait == 0 && len(s.folders) == 0 {
+			wait = s.opts.MaxInterval
+		}
+		s.mu.Unlock()
+		if wait == 0 {
+			return ctx.Err()
+		}
+		if err := await(ctx, wait, changed); err != nil {
 			return err
 		}
-		if report.Reason != "" {
-			return fmt.Errorf("folder %d is %s: %s", folder, report.State, report.Reason)
-		}
-		if !report.More && report.Unread == 0 {
-			return nil
-		}
-		if idle++; report.Commits > 0 {
-			idle = 0
-		}
-		if idle == patience {
-			return fmt.Errorf("folder %d: %d rows the portal counts were not found in %d polls", folder, report.Unread, patience)
-		}
 	}
 }
 
-// Run polls until ctx ends. A poll in hand is cut: its commit happens or does
-// not, and the next start goes on from the mark. Only a portal that is too old
-// ends it earlier, with an error that is ErrTooOld.
-func (s *Schedule) Run(ctx context.Context) error {
-	workers, ctx := errgroup.WithContext(ctx)
-	for range s.opts.Workers {
-		workers.Go(func() error {
-			for {
-				t, err := s.next(ctx)
-				if err != nil {
-					return nil
-				}
-				if err := s.turn(ctx, t); err != nil {
-					return err
-				}
-			}
-		})
+// await waits for a time, or until a channel is closed.
+func await(ctx context.Context, wait time.Duration, changed <-chan struct{}) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-timer.C:
 	}
-	return workers.Wait()
+	return ctx.Err()
 }
 
-// next waits for a folder to be due and takes it.
-func (s *Schedule) next(ctx context.Context) (*turn, error) {
-	for {
-		t, wait := s.due()
-		if t != nil {
-			return t, ctx.Err()
+// poll polls the folder of a lease and gives it back. Its error is one that ends
+// all polling.
+func (s *Schedule) poll(ctx context.Context, lease queue.Lease) error {
+	t, wait, err := s.begin(ctx, lease)
+	if t == nil {
+		if err == nil {
+			s.giveBack(ctx, lease, lease.Lane(), wait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-s.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
-	}
-}
-
-// due takes the folder to poll now, or tells how long there will be none. While
-// all folders are in trouble, one poll at a time tries for all.
-func (s *Schedule) due() (*turn, time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if wait := s.trouble.until.Sub(now); wait > 0 {
-		return nil, wait
-	}
-	if s.trouble.holds() && s.inHand > 0 {
-		return nil, s.opts.MaxInterval
-	}
-	s.ripen(now)
-	if t := s.pick(); t != nil {
-		s.rouse() // another worker may find the next one due
-		return t, 0
-	}
-	if len(s.turns) == 0 {
-		return nil, s.opts.MaxInterval
-	}
-	return nil, s.turns[0].due.Sub(now)
-}
-
-// turn polls a folder and puts it back. Its error is one that ends all polling.
-func (s *Schedule) turn(ctx context.Context, t *turn) error {
-	began := time.Now()
-	report, err := s.poller.Poll(ctx, t.folder)
-	if ctx.Err() != nil {
 		return nil
 	}
-	if errors.Is(err, ErrTooOld) {
+	began := time.Now()
+	report, err := s.poller.Poll(ctx, t.folder)
+	if ctx.Err() != nil || errors.Is(err, ErrTooOld) {
+		s.abandon(t)
+		s.giveBack(ctx, lease, lease.Lane(), 0)
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
+	lane, wait := s.end(t, lease, began, report, err)
+	s.giveBack(ctx, lease, lane, wait)
+	return nil
+}
+
+// errRemoved says that a lease has ended.
+var errRemoved = errors.New("removed from the queue")
+
+// begin decides whether the folder of a lease is polled now. If not it returns
+// no turn, and when to offer the folder again.
+func (s *Schedule) begin(ctx context.Context, lease queue.Lease) (*turn, time.Duration, error) {
+	if wait, err := s.admit(ctx, lease); wait > 0 || err != nil {
+		return nil, wait, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, now := s.folders[lease.Folder()], time.Now()
+	switch wait := s.standstill(now); {
+	case t == nil:
+		return nil, s.opts.MinInterval, nil
+	case wait > 0:
+		return nil, wait, nil
+	case t.polled:
+		return nil, hintRetry, nil
+	}
+	if wait := cmp.Or(s.tooSoon(t, lease.Lane()), s.scatter(t, lease.Lane(), now)); wait > 0 {
+		return nil, wait, nil
+	}
+	s.inHand++
+	t.polled = true
+	t.hint.known = t.hint.rows
+	return t, 0, nil
+}
+
+// abandon forgets a poll that was cut.
+func (s *Schedule) abandon(t *turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inHand--
+	t.polled = false
+}
+
+// end takes in what a poll brought, and says where and how long the folder waits
+// for the next one.
+func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Report, err error) (queue.Lane, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell(t, began, report, err)
@@ -260,119 +272,35 @@ func (s *Schedule) turn(ctx context.Context, t *turn) error {
 	trouble := s.trouble
 	s.trouble.add(t.folder, err, s, began, now)
 	if trouble.holds() && !s.trouble.holds() {
-		s.scatter(now, now.Sub(trouble.since))
+		s.calm = calm{from: now, lasted: now.Sub(trouble.since)}
 	}
-	s.rest(t, report, err)
-	t.due = now.Add(t.interval)
-	s.heed(t, report, err, now)
-	heap.Push(&s.turns, t)
+	if err == nil {
+		t.history = report.More
+	}
+	s.inHand--
+	t.polled = false
 	s.rouse()
-	return nil
+	lane, wait := s.lane(t), t.interval
+	if retry, ok := s.heed(t, lease, report, err); ok {
+		return queue.Hinted, retry
+	}
+	t.due = now.Add(wait)
+	return lane, wait
 }
 
-// tell logs what an operator acts on: trouble that begins or ends, and a
-// folder that changes its state. Trouble is told once, that of all folders when
-// a second one meets it, that of one folder when its next poll meets it too, and
-// another one did not: with the first failure nobody can tell which it is. The
-// caller holds the lock.
-func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
-	log := s.opts.Log.With().Int("folder", r.Folder).Logger()
-	switch {
-	case errors.Is(err, checkpoint.ErrConflict):
-		log.Debug().Err(err).Msg("another process publishes this folder; its mark is read again")
-	case s.trouble.befalls(r.Folder, err, s) && s.trouble.told:
-	case s.trouble.befalls(r.Folder, err, s):
-		s.trouble.told = true
-		s.opts.Log.Error().Err(err).Msg("no folder can be polled; trying again")
-	case err != nil && (t.told || t.standing.Err == nil || shared(t.standing.Err) != shared(err) || s.trouble.first == r.Folder):
-		log.Debug().Err(err).Msg("this folder could not be polled")
-	case err != nil:
-		t.told = true
-		log.Error().Err(err).Msg("this folder cannot be polled; trying again")
-	case err == nil && s.trouble.told && !began.Before(s.trouble.since):
-		s.opts.Log.Info().Msg("folders are polled again")
-	case err == nil && t.told:
-		log.Info().Msg("this folder is polled again")
+// giveBack returns a lease. What cannot be returned comes back when the lease
+// lapses.
+func (s *Schedule) giveBack(ctx context.Context, lease queue.Lease, lane queue.Lane, wait time.Duration) {
+	if err := lease.Return(ctx, lane, wait); err != nil && ctx.Err() == nil {
+		s.opts.Log.Debug().Int("folder", lease.Folder()).Err(err).Msg("this folder was not given back, and waits until its lease lapses")
 	}
-	if err != nil {
-		return
-	}
-	t.told = false
-	if r.Gaps > 0 {
-		log.Warn().Int("rows", r.Gaps).Msg("rows of this folder's log cannot be shown by the portal; they are reported as a gap")
-	}
-	s.tellIDs(log, t, r)
-	if r.State == t.standing.State {
-		return
-	}
-	line := log.Info()
-	if r.Reason != "" {
-		line = log.Warn().Str("reason", r.Reason)
-	}
-	line.Int("events", r.Events).Int("unread", r.Unread).Msg("folder is " + string(r.State))
 }
 
-// tellIDs logs once what a log without row ids means, and when a folder's log
-// begins to have them. The caller holds the lock.
-func (s *Schedule) tellIDs(log zerolog.Logger, t *turn, r Report) {
-	switch {
-	case r.WithoutIDs && !s.toldIDs:
-		s.toldIDs = true
-		s.opts.Log.Warn().Msg("the portal tells no row ids, as DocSpace 3.0 to 3.5: rows are told apart by their content and ordered by date")
-	case t.withoutIDs && r.WithIDs:
-		log.Info().Msg("the portal tells row ids now, and this folder goes on with them")
-	}
-	t.withoutIDs = r.WithoutIDs || t.withoutIDs && !r.WithIDs
-}
+// pause waits for a time.
+func (s *Schedule) pause(ctx context.Context, wait time.Duration) { _ = await(ctx, wait, nil) }
 
-// held reports whether trouble that concerns all folders was told.
-func (s *Schedule) held() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.trouble.told
-}
-
-// shared reports whether an error concerns every folder alike: the portal as a
-// whole, the way to it, or the ledger.
-func shared(err error) bool {
-	for _, kind := range []error{docspace.ErrUnauthorized, docspace.ErrScope, docspace.ErrPayment, docspace.ErrPortal, docspace.ErrRateLimited} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	if status := new(docspace.StatusError); errors.As(err, &status) && status.Body == docspace.BodyError {
-		return false
-	}
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
-}
-
-// rouse wakes a waiting worker. The caller holds the lock.
+// rouse wakes those who wait. The caller holds the lock.
 func (s *Schedule) rouse() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// turns is a heap of the folders waiting, the first due on top.
-type turns []*turn
-
-func (h turns) Len() int           { return len(h) }
-func (h turns) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h turns) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-func (h *turns) Push(x any) {
-	t := x.(*turn)
-	t.place = len(*h)
-	*h = append(*h, t)
-}
-func (h *turns) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	t.place = -1
-	*h = old[:len(old)-1]
-	return t
+	close(s.changed)
+	s.changed = make(chan struct{})
 }

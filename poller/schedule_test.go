@@ -25,7 +25,7 @@ func (r *rig) watched(t *testing.T, opts ScheduleOptions, during func(*Schedule)
 	t.Helper()
 	var out syncBuffer
 	opts.Log = zerolog.New(&out)
-	s := NewSchedule(r.poller, opts)
+	s := NewSchedule(r.poller, newQueue(), opts)
 	d := &Discovery{Log: zerolog.Nop()}
 	ctx, cancel := context.WithCancel(t.Context())
 	var members sync.WaitGroup
@@ -168,7 +168,7 @@ func TestAFolderThatFailsAgainIsToldAloneOnlyIfAnotherFares(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			s := NewSchedule(New(nil, nil, Options{}), ScheduleOptions{Log: zerolog.New(&out).Level(zerolog.InfoLevel)})
+			s := NewSchedule(New(nil, nil, Options{}), newQueue(), ScheduleOptions{Log: zerolog.New(&out).Level(zerolog.InfoLevel)})
 			first, other := &turn{folder: 1}, &turn{folder: 2}
 			s.folders = map[int]*turn{1: first, 2: other}
 			ends := func(t *turn, err error) {

@@ -77,7 +77,9 @@ func (s *Schedule) discovered(err error, final bool) {
 }
 
 // Ready returns nil while the folders to watch are known and each is being
-// polled with success, and otherwise an error that says what is wrong.
+// polled with success, and otherwise an error that says what is wrong. A folder
+// that this process does not get round to is the business of other replicas, if
+// there are any.
 func (s *Schedule) Ready() error {
 	limit := 3 * s.opts.MaxInterval
 	s.mu.Lock()
@@ -96,7 +98,7 @@ func (s *Schedule) Ready() error {
 		if f.Polled.IsZero() && f.Err != nil {
 			return fmt.Errorf("folder %d was never polled: %w", f.Folder, f.Err)
 		}
-		if last := maxTime(f.Polled, f.Since); !last.Before(late) {
+		if last := maxTime(f.Polled, f.Since); !last.Before(late) || f.Err == nil && s.opts.Replicas.Count() > 1 {
 			continue
 		}
 		if f.Err != nil {

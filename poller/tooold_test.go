@@ -33,7 +33,7 @@ func TestAPortalBefore30EndsTheScheduleWhateverItClaimsToBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRigClaiming(t, "2.6.3", "3.1.0")
 		r.portal.CreateRoom(nil, "Another room")
-		s := NewSchedule(r.poller, ScheduleOptions{})
+		s := NewSchedule(r.poller, newQueue(), ScheduleOptions{})
 		for _, room := range r.portal.Rooms() {
 			s.Watch(room)
 		}

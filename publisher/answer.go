@@ -66,6 +66,7 @@ const (
 // Codes this package speaks of by name.
 const (
 	codeWrongLastSequence = 10071
+	codeFenceInFlight     = 10164
 	codeIncompleteBatch   = 10176
 )
 
@@ -78,7 +79,7 @@ var answers = map[int]answerClass{
 	// The fence. After reading the mark it is a conflict, or ours, or a reader
 	// that lags behind the leader.
 	codeWrongLastSequence: {again, ""}, // JSStreamWrongLastSequenceErrF
-	10164:                 {again, ""}, // JSStreamWrongLastSequenceConstantErr: another commit of this mark is on its way through the cluster
+	codeFenceInFlight:     {again, ""}, // JSStreamWrongLastSequenceConstantErr: another commit of this mark is on its way through the cluster
 	10163:                 {again, ""}, // JSStreamExpectedLastSeqPerSubjectNotReady
 
 	// The batch did not arrive as a whole: a reconnect in its middle, more than

@@ -26,6 +26,7 @@ import (
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/poller/queue/queuetest"
 	"docspace-nats/publisher/natstest"
 )
 
@@ -45,7 +46,9 @@ func newHearing(secret Source, s *poller.Schedule) *hearing {
 
 func fixed(secret string) Source { return func() (string, error) { return secret, nil } }
 
-func idleSchedule() *poller.Schedule { return poller.NewSchedule(nil, poller.ScheduleOptions{}) }
+func idleSchedule() *poller.Schedule {
+	return poller.NewSchedule(nil, queuetest.NewMemory(time.Minute).Replica(), poller.ScheduleOptions{})
+}
 
 // RoundTrip lets a simulated portal post without sockets.
 func (h *hearing) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -253,7 +256,7 @@ func TestAWebhookPublishesTheEventWithinThreeSecondsOfItsRow(t *testing.T) {
 				t.Fatal(err)
 			}
 			ledger := checkpointtest.NewMemory()
-			schedule := poller.NewSchedule(poller.New(client, ledger, poller.Options{}), poller.ScheduleOptions{MinInterval: 2 * time.Minute, MaxInterval: 2 * time.Minute})
+			schedule := poller.NewSchedule(poller.New(client, ledger, poller.Options{}), queuetest.NewMemory(time.Minute).Replica(), poller.ScheduleOptions{MinInterval: 2 * time.Minute, MaxInterval: 2 * time.Minute})
 			discovery := &poller.Discovery{Log: zerolog.Nop()}
 			h := newHearing(fixed(hintSecret), schedule)
 

@@ -6,12 +6,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
+	"docspace-nats/poller/queue/queuetest"
 	"docspace-nats/schema"
 )
 
@@ -98,7 +100,7 @@ func TestEveryMetricThatIsNamedExists(t *testing.T) {
 	exist := make(map[string]bool)
 	descs := make(chan *prometheus.Desc, 100)
 	poller.NewMetrics().Describe(descs)
-	schedule := poller.NewSchedule(nil, poller.ScheduleOptions{})
+	schedule := poller.NewSchedule(nil, queuetest.NewMemory(time.Minute).Replica(), poller.ScheduleOptions{})
 	schedule.Describe(descs)
 	poller.NewHintQueue(schedule).Describe(descs)
 	close(descs)

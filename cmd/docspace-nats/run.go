@@ -96,6 +96,7 @@ func (c *connector) watch(ctx context.Context, more ...func(context.Context) err
 	members, ctx := errgroup.WithContext(ctx)
 	members.Go(func() error { return c.discovery.Run(ctx, c.schedule) })
 	members.Go(func() error { return c.schedule.Run(ctx) })
+	members.Go(func() error { return c.replicas.Run(ctx) })
 	for _, member := range more {
 		members.Go(func() error { return member(ctx) })
 	}

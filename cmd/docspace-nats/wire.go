@@ -28,6 +28,8 @@ type connector struct {
 	local     *publisher.Local // nil when NATS runs elsewhere
 	nc        *nats.Conn
 	ledger    *publisher.JetStream
+	queue     *publisher.Queue
+	replicas  *publisher.Replicas
 	schedule  *poller.Schedule
 	hints     *poller.HintQueue
 	discovery *poller.Discovery
@@ -56,6 +58,9 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	for _, f := range c.ledger.Findings().Of(publisher.Warning) {
 		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
 	}
+	if c.queue, err = c.ledger.OpenQueue(ctx); err != nil {
+		return c, err
+	}
 	marks, err := c.ledger.Marks(ctx)
 	if err != nil {
 		return c, err
@@ -73,20 +78,32 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Writer:   writer(),
 		Metrics:  metrics,
 	})
-	c.schedule = poller.NewSchedule(poll, poller.ScheduleOptions{
+	c.replicas = c.ledger.Replicas(cfg.DocSpace.Folders.String(), func(n int) { c.divide(cfg.Poll.RequestsPerMinute, n) })
+	c.schedule = poller.NewSchedule(poll, c.queue, poller.ScheduleOptions{
 		MinInterval: cfg.Poll.MinInterval,
 		MaxInterval: cfg.Poll.MaxInterval,
 		Workers:     cfg.Poll.MaxInFlight,
+		Replicas:    c.replicas,
 		Log:         log,
 	})
 	c.discovery = &poller.Discovery{IDs: cfg.DocSpace.Folders, Known: published(marks), Log: log}
 	c.hints = poller.NewHintQueue(c.schedule)
-	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints}
+	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints, replicasGauge(c.replicas)}
 	return c, nil
+}
+
+// divide leaves each replica its part of the requests to the portal.
+func (c *connector) divide(perMinute, replicas int) {
+	if perMinute > 0 {
+		c.portal.SetRequestsPerMinute(max(1, perMinute/replicas))
+	}
 }
 
 // close stops the parts: the connection before the server inside this process.
 func (c *connector) close() {
+	if c.queue != nil {
+		c.queue.Close()
+	}
 	if c.nc != nil {
 		c.nc.Close()
 	}
@@ -218,6 +235,14 @@ func (c *connector) began(ctx context.Context, start Start, marks []checkpoint.M
 		return now, fmt.Errorf("DOCSPACE_START=now needs the portal's clock: %w", err)
 	}
 	return now, nil
+}
+
+// replicasGauge tells how many share the folders.
+func replicasGauge(r *publisher.Replicas) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "docspace_nats_replicas",
+		Help: "Replicas that share the folders and the requests to the portal, this one included.",
+	}, func() float64 { return float64(r.Count()) })
 }
 
 // published returns the folders to look at even when the portal no longer

@@ -1,0 +1,225 @@
+// Package queuetest holds what every queue of folders must do, as one suite,
+// and a queue in memory that passes it.
+package queuetest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"docspace-nats/poller/queue"
+)
+
+// A Memory is a queue without a server, for tests of those who poll. Replicas
+// share it through the handles that Replica returns.
+type Memory struct {
+	lasts time.Duration // a lease whose holder died
+
+	mu      sync.Mutex
+	turns   map[queue.Lane]map[int]*turn
+	waiting map[queue.Lane][]*Replica // the one that waits longest first
+	changed chan struct{}             // closed when a turn may have become due earlier
+	count   int
+}
+
+// A turn is a folder in a lane.
+type turn struct {
+	due    time.Time
+	order  int // among those that are due at the same moment
+	holder *lease
+	rows   int
+	tries  int
+}
+
+// NewMemory returns an empty queue, whose leases outlive their holder for some
+// time.
+func NewMemory(lasts time.Duration) *Memory {
+	m := &Memory{
+		lasts:   lasts,
+		turns:   make(map[queue.Lane]map[int]*turn),
+		waiting: make(map[queue.Lane][]*Replica),
+		changed: make(chan struct{}),
+	}
+	for _, lane := range queue.Lanes() {
+		m.turns[lane] = make(map[int]*turn)
+	}
+	return m
+}
+
+// Replica returns the queue as one process sees it.
+func (m *Memory) Replica() *Replica { return &Replica{m} }
+
+// A Replica is a Memory as one process sees it.
+type Replica struct{ *Memory }
+
+// Kill ends the process: what it has leased comes back when the leases lapse.
+func (r *Replica) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, lane := range r.turns {
+		for _, t := range lane {
+			if t.holder != nil && t.holder.of == r {
+				r.put(t, r.lasts)
+			}
+		}
+	}
+}
+
+// Folders implements queue.Queue.
+func (m *Memory) Folders(ctx context.Context) (map[int]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[int]bool)
+	for _, lane := range m.turns {
+		for folder := range lane {
+			all[folder] = true
+		}
+	}
+	return all, ctx.Err()
+}
+
+// Put implements queue.Queue.
+func (m *Memory) Put(ctx context.Context, folder int, lane queue.Lane) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.add(folder, lane, 0)
+	return ctx.Err()
+}
+
+// Hurry implements queue.Queue.
+func (m *Memory) Hurry(ctx context.Context, folder, rows int) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.turns[queue.Hinted][folder] != nil {
+		return false, ctx.Err()
+	}
+	m.add(folder, queue.Hinted, 0)
+	m.turns[queue.Hinted][folder].rows = rows
+	return true, ctx.Err()
+}
+
+func (m *Memory) add(folder int, lane queue.Lane, after time.Duration) {
+	if m.turns[lane][folder] == nil {
+		t := new(turn)
+		m.turns[lane][folder] = t
+		m.put(t, after)
+	}
+}
+
+// put makes a turn wait. The caller holds the lock.
+func (m *Memory) put(t *turn, after time.Duration) {
+	m.count++
+	t.due, t.order, t.holder = time.Now().Add(after), m.count, nil
+	m.rouse()
+}
+
+// rouse makes those who wait look again. The caller holds the lock.
+func (m *Memory) rouse() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Take implements queue.Queue.
+func (r *Replica) Take(ctx context.Context, lane queue.Lane) (queue.Lease, error) {
+	r.line(lane, true)
+	defer r.line(lane, false)
+	for {
+		l, wait, changed := r.take(lane)
+		if l != nil {
+			return l, nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-changed:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// line makes a replica stand in line for a lane, or leave it.
+func (r *Replica) line(lane queue.Lane, in bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if in {
+		r.waiting[lane] = append(r.waiting[lane], r)
+		return
+	}
+	r.waiting[lane] = slices.DeleteFunc(r.waiting[lane], func(w *Replica) bool { return w == r })
+	r.rouse()
+}
+
+// take leases what is due, or tells how long there will be nothing unless
+// something changes.
+func (r *Replica) take(lane queue.Lane) (*lease, time.Duration, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, folder := (*turn)(nil), 0
+	for f, t := range r.turns[lane] {
+		if t.holder == nil && (first == nil || t.before(first)) {
+			first, folder = t, f
+		}
+	}
+	if first == nil {
+		return nil, time.Hour, r.changed
+	}
+	if wait := time.Until(first.due); wait > 0 {
+		return nil, wait, r.changed
+	}
+	if r.waiting[lane][0] != r {
+		return nil, time.Hour, r.changed // another one's turn
+	}
+	first.tries++
+	first.holder = &lease{of: r, turn: first, folder: folder, lane: lane, rows: first.rows, tries: first.tries}
+	return first.holder, 0, nil
+}
+
+func (t *turn) before(other *turn) bool {
+	return t.due.Before(other.due) || t.due.Equal(other.due) && t.order < other.order
+}
+
+// A lease is a turn in somebody's hand.
+type lease struct {
+	of          *Replica
+	turn        *turn
+	folder      int
+	lane        queue.Lane
+	rows, tries int
+}
+
+func (l *lease) Folder() int             { return l.folder }
+func (l *lease) Lane() queue.Lane        { return l.lane }
+func (l *lease) Hint() (rows, tries int) { return l.rows, l.tries }
+
+// Return implements queue.Lease.
+func (l *lease) Return(ctx context.Context, lane queue.Lane, after time.Duration) error {
+	m := l.of.Memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if lane != l.lane {
+		m.add(l.folder, lane, after)
+		l.drop()
+	} else if l.turn.holder == l {
+		m.put(l.turn, after)
+	}
+	return nil
+}
+
+// Remove implements queue.Lease.
+func (l *lease) Remove() error {
+	l.of.mu.Lock()
+	defer l.of.mu.Unlock()
+	l.drop()
+	return nil
+}
+
+// drop removes the turn, unless another took its place.
+func (l *lease) drop() {
+	if lane := l.of.turns[l.lane]; lane[l.folder] == l.turn {
+		delete(lane, l.folder)
+	}
+}

@@ -1,0 +1,111 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/poller/queue"
+)
+
+// A lease implements queue.Lease. It renews itself until it ends.
+type lease struct {
+	q      *Queue
+	msg    jetstream.Msg
+	folder int
+	lane   queue.Lane
+	rows   int
+	tries  int
+
+	mu    sync.Mutex
+	renew *time.Timer // nil once it has ended
+}
+
+// lease makes a lease of a message, or says how long the folder is not due yet.
+func (q *Queue) lease(msg jetstream.Msg, lane queue.Lane) (*lease, time.Duration, error) {
+	folder, err := folderIn(msg.Subject())
+	if err != nil {
+		return nil, 0, err
+	}
+	at, err := msg.Metadata()
+	if err != nil {
+		return nil, 0, err
+	}
+	var n note
+	if err := json.Unmarshal(msg.Data(), &n); err != nil {
+		return nil, 0, fmt.Errorf("message of folder %d: %w", folder, err)
+	}
+	if wait := min(time.Until(n.Due), longestWait); wait > 0 && at.NumDelivered == 1 {
+		return nil, wait, nil
+	}
+	l := &lease{q: q, msg: msg, folder: folder, lane: lane, rows: n.Rows, tries: int(at.NumDelivered)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renew = time.AfterFunc(q.lasts/3, l.keep)
+	return l, 0, nil
+}
+
+// keep renews the lease. When that fails it lapses: another replica may poll the
+// folder, and of two commits one wins.
+func (l *lease) keep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.renew == nil {
+		return
+	}
+	_ = l.msg.InProgress()
+	l.renew.Reset(l.q.lasts / 3)
+}
+
+// end stops renewing.
+func (l *lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.renew != nil {
+		l.renew.Stop()
+		l.renew = nil
+	}
+}
+
+// Folder implements queue.Lease.
+func (l *lease) Folder() int { return l.folder }
+
+// Lane implements queue.Lease.
+func (l *lease) Lane() queue.Lane { return l.lane }
+
+// Hint implements queue.Lease.
+func (l *lease) Hint() (rows, tries int) { return l.rows, l.tries }
+
+// Return implements queue.Lease. When the folder cannot be put into another
+// lane it stays in its own.
+func (l *lease) Return(ctx context.Context, lane queue.Lane, after time.Duration) error {
+	defer l.end()
+	if lane == l.lane {
+		return l.giveBack(after)
+	}
+	if _, err := l.q.put(ctx, l.folder, lane, note{Due: time.Now().Add(after)}); err != nil {
+		_ = l.giveBack(after)
+		return err
+	}
+	return l.Remove()
+}
+
+func (l *lease) giveBack(after time.Duration) error {
+	if err := l.msg.NakWithDelay(max(after, 0)); err != nil {
+		return fmt.Errorf("give folder %d back to the queue %s: %w", l.folder, l.q.j.queueName(), err)
+	}
+	return nil
+}
+
+// Remove implements queue.Lease.
+func (l *lease) Remove() error {
+	l.end()
+	if err := l.msg.Ack(); err != nil {
+		return fmt.Errorf("remove folder %d from the queue %s: %w", l.folder, l.q.j.queueName(), err)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package publisher
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"docspace-nats/poller/queue/queuetest"
+	"docspace-nats/publisher/natstest"
+)
+
+// A member is a Queue of a process of its own, as far as the server can tell.
+type member struct {
+	*Queue
+	nc *nats.Conn
+}
+
+// Kill ends the connection and says nothing more, as a killed process.
+func (m member) Kill() { m.nc.Close() }
+
+func TestJetStreamIsAQueue(t *testing.T) {
+	t.Parallel()
+	for _, servers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d servers", servers), func(t *testing.T) {
+			t.Parallel()
+			var url string
+			if servers == 1 {
+				url = natstest.Run(t).URL()
+			} else {
+				url = natstest.Cluster(t, servers).URL()
+			}
+			count := 0
+			queuetest.Exercise(t, func(t *testing.T) queuetest.Bench {
+				count++
+				name := fmt.Sprintf("S%d", count)
+				return queuetest.Bench{Lasts: time.Second, Join: func(t *testing.T) queuetest.Member {
+					return join(t, url, Options{Stream: name, Prefix: name, Replicas: servers})
+				}}
+			})
+		})
+	}
+}
+
+func join(t *testing.T, url string, o Options) member {
+	t.Helper()
+	nc, err := Connect(t.Context(), ConnectOptions{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	j, err := Open(t.Context(), nc, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := j.OpenQueue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.lasts = time.Second
+	return member{q, nc}
+}

@@ -1,0 +1,152 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+)
+
+// Replicas tell each other that they live, by plain messages nobody stores. They
+// divide what the portal allows by their number, so nothing more depends on it
+// than how polite they are together.
+const (
+	replicaBeat   = 2 * time.Second
+	replicaSilent = 7 * time.Second // after which one is taken for dead
+	maxReplicas   = 1000
+)
+
+// Replicas knows the processes that publish to the same stream.
+type Replicas struct {
+	j       *JetStream
+	me      presence
+	changed func(replicas int)
+
+	mu     sync.Mutex
+	others map[string]sighting
+}
+
+// A presence is what a replica says of itself.
+type presence struct {
+	ID      string `json:"id"`
+	Watches string `json:"watches"` // what it was told to watch
+	Leaves  bool   `json:"leaves,omitzero"`
+}
+
+// A sighting is when another replica was last heard of.
+type sighting struct {
+	presence
+	at time.Time
+}
+
+// Replicas returns those of this stream. watches says what this process was
+// told to watch; changed is told how many there are, this one included, at
+// first and whenever that changes, and must not block.
+func (j *JetStream) Replicas(watches string, changed func(replicas int)) *Replicas {
+	return &Replicas{
+		j:       j,
+		me:      presence{ID: nuid.Next(), Watches: watches},
+		changed: changed,
+		others:  make(map[string]sighting),
+	}
+}
+
+// Count returns how many replicas live, this one included.
+func (r *Replicas) Count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return 1 + len(r.others)
+}
+
+// Alike reports whether all were told to watch the same.
+func (r *Replicas) Alike() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, other := range r.others {
+		if other.Watches != r.me.Watches {
+			return false
+		}
+	}
+	return true
+}
+
+// Run says that this replica lives and listens to the others until ctx ends.
+// Then it says that it leaves.
+func (r *Replicas) Run(ctx context.Context) error {
+	heard := make(chan *nats.Msg, 64)
+	sub, err := r.j.nc.ChanSubscribe(r.subject(), heard)
+	if err != nil {
+		return fmt.Errorf("listen to other replicas on %s: %w", r.subject(), err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	beat := time.NewTicker(replicaBeat)
+	defer beat.Stop()
+	r.changed(1)
+	for r.say(r.me); ; {
+		select {
+		case <-ctx.Done():
+			leaves := r.me
+			leaves.Leaves = true
+			r.say(leaves)
+			return nil
+		case msg := <-heard:
+			r.hear(msg)
+		case <-beat.C:
+			r.say(r.me)
+			r.forget()
+		}
+	}
+}
+
+func (r *Replicas) subject() string { return r.j.o.Stream + "_REPLICAS" }
+
+// say fails only while there is no connection, and then nobody polls.
+func (r *Replicas) say(p presence) {
+	if text, err := json.Marshal(p); err == nil {
+		_ = r.j.nc.Publish(r.subject(), text)
+	}
+}
+
+// hear takes in what another replica says. One that is new is answered at once,
+// so that it need not wait to know how many there are.
+func (r *Replicas) hear(msg *nats.Msg) {
+	var p presence
+	if json.Unmarshal(msg.Data, &p) != nil || p.ID == "" || p.ID == r.me.ID {
+		return
+	}
+	r.mu.Lock()
+	_, known := r.others[p.ID]
+	if p.Leaves {
+		delete(r.others, p.ID)
+	} else if known || len(r.others) < maxReplicas {
+		r.others[p.ID] = sighting{p, time.Now()}
+	}
+	n := 1 + len(r.others)
+	r.mu.Unlock()
+	if known == p.Leaves {
+		r.changed(n)
+	}
+	if !known && !p.Leaves {
+		r.say(r.me)
+	}
+}
+
+// forget drops the replicas that were not heard of for too long.
+func (r *Replicas) forget() {
+	r.mu.Lock()
+	before := len(r.others)
+	for id, other := range r.others {
+		if time.Since(other.at) > replicaSilent {
+			delete(r.others, id)
+		}
+	}
+	n := 1 + len(r.others)
+	r.mu.Unlock()
+	if n <= before {
+		r.changed(n)
+	}
+}
