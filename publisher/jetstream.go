@@ -17,10 +17,12 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/semaphore"
@@ -129,7 +131,11 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.findings, err = j.prepare(ctx); err != nil {
+	prepare := func() (err error) {
+		j.findings, err = j.prepare(ctx)
+		return lasting(err)
+	}
+	if err := backoff.Retry(prepare, backoff.WithContext(jittered(j.o.RetryFor), ctx)); err != nil {
 		return nil, err
 	}
 	if err := j.findings.Err(); err != nil {
@@ -137,6 +143,19 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	}
 	j.findings = append(j.findings, j.prepareCopy(ctx)...)
 	return j, nil
+}
+
+// lasting marks an error as one that asking again will not mend: any but those of a
+// server that is starting, electing, or busy with what another process creates.
+func lasting(err error) error {
+	var refused *jetstream.APIError
+	switch {
+	case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders):
+		return err
+	case errors.As(err, &refused) && refused.Code >= 500 && refused.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled:
+		return err
+	}
+	return backoff.Permanent(err)
 }
 
 // Inspect judges the server and the stream as Open does, and creates nothing.

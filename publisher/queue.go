@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/poller/queue"
@@ -39,6 +40,8 @@ const (
 	pullLasts = 15 * time.Second
 	pullBeats = 3 * time.Second
 
+	pullAhead = 4 // folders of a lane that wait in a replica
+
 	// longestWait bounds what a message may say about when it is due.
 	longestWait = time.Hour
 
@@ -50,12 +53,30 @@ type Queue struct {
 	j     *JetStream
 	lasts time.Duration
 	lanes map[queue.Lane]*lane
+
+	ctx   context.Context // of all that pull
+	stop  context.CancelFunc
+	pulls sync.WaitGroup
 }
 
-// A lane is where folders of one kind are pulled from.
+// A lane is where folders of one kind are pulled from. A few are pulled ahead, and
+// their leases renewed while they wait for a worker: the server hands what becomes
+// due at once to its requests in turn, so replicas whose requests ask for several
+// get as much of it.
 type lane struct {
-	mu       sync.Mutex
-	messages jetstream.MessagesContext // nil until it is needed, and after trouble
+	mu      sync.Mutex
+	pulling bool
+	leased  chan *lease
+	room    chan struct{} // as many as folders may be pulled
+	failed  chan error    // why there will be no more
+}
+
+func newLane() *lane {
+	l := &lane{leased: make(chan *lease, pullAhead), room: make(chan struct{}, pullAhead), failed: make(chan error, 1)}
+	for range pullAhead {
+		l.room <- struct{}{}
+	}
+	return l
 }
 
 // A note is the content of a folder's message.
@@ -69,8 +90,9 @@ type note struct {
 func (j *JetStream) OpenQueue(ctx context.Context) (*Queue, error) {
 	q := &Queue{j: j, lasts: leaseLasts, lanes: make(map[queue.Lane]*lane)}
 	for _, name := range queue.Lanes() {
-		q.lanes[name] = new(lane)
+		q.lanes[name] = newLane()
 	}
+	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return q, q.prepare(ctx)
 }
 
@@ -206,76 +228,129 @@ func (q *Queue) put(ctx context.Context, folder int, lane queue.Lane, n note) (b
 func (q *Queue) Take(ctx context.Context, name queue.Lane) (queue.Lease, error) {
 	l := q.lanes[name]
 	for {
-		messages, err := q.open(ctx, name, l)
-		if err != nil {
+		if err := q.open(ctx, name, l); err != nil {
 			return nil, err
 		}
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil {
-			l.drop(messages)
-			return nil, fmt.Errorf("next folder of the queue %s: %w", q.j.queueName(), err)
-		}
-		leased, wait, err := q.lease(msg, name)
-		switch {
-		case err != nil:
-			_ = msg.Term() // nobody else can read it either
-		case wait > 0:
-			_ = msg.NakWithDelay(wait)
-		default:
+		select {
+		case leased := <-l.leased:
+			l.room <- struct{}{}
 			return leased, nil
+		case err := <-l.failed:
+			if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, nats.ErrNoResponders) {
+				continue // the server did not hear the request, or has lost the consumer
+			}
+			return nil, fmt.Errorf("next folder of the queue %s: %w", q.j.queueName(), err)
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }
 
-// open returns the lane's messages, from a consumer that it creates when that is
-// gone, and the stream with it.
-func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) (jetstream.MessagesContext, error) {
+// open begins to pull from a lane, through a consumer that it creates when that
+// is gone, and the stream with it.
+func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.messages != nil {
-		return l.messages, nil
+	if l.pulling {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, queueWait)
 	defer cancel()
 	if err := q.prepare(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	consumer, err := q.j.js.CreateOrUpdateConsumer(ctx, q.j.queueName(), q.wantedLane(name))
-	if err == nil {
-		l.messages, err = consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullLasts), jetstream.PullHeartbeat(pullBeats))
-	}
 	if err != nil {
-		return nil, fmt.Errorf("lane %s of the queue %s: %w", name, q.j.queueName(), err)
+		return fmt.Errorf("lane %s of the queue %s: %w", name, q.j.queueName(), err)
 	}
-	return l.messages, nil
+	l.pulling = true
+	q.pulls.Go(func() {
+		err := q.pull(name, l, consumer)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.pulling = false
+		l.failed <- err
+	})
+	return nil
 }
 
-// drop forgets messages that are of no use any more.
-func (l *lane) drop(messages jetstream.MessagesContext) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	messages.Stop()
-	if l.messages == messages {
-		l.messages = nil
+// pull leases what the server hands out, as long as there is room for it, until
+// it fails.
+func (q *Queue) pull(name queue.Lane, l *lane, consumer jetstream.Consumer) error {
+	for {
+		room, err := l.roomFor(q.ctx)
+		if err != nil {
+			return err
+		}
+		leased, err := q.fetch(name, l, consumer, room)
+		for range room - leased {
+			l.room <- struct{}{}
+		}
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
+}
+
+// fetch asks for some folders and leases them, until it has as many or the
+// request is over.
+func (q *Queue) fetch(name queue.Lane, l *lane, consumer jetstream.Consumer, some int) (leased int, err error) {
+	ctx, cancel := context.WithTimeout(q.ctx, pullLasts)
+	defer cancel()
+	batch, err := consumer.Fetch(some, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullBeats))
+	if err != nil {
+		return 0, err
+	}
+	for msg := range batch.Messages() {
+		if q.take(name, l, msg) {
+			leased++
+		}
+	}
+	return leased, batch.Error()
+}
+
+// roomFor waits until there is room for a folder, and takes all there is.
+func (l *lane) roomFor(ctx context.Context) (room int, err error) {
+	select {
+	case <-l.room:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	for room = 1; ; room++ {
+		select {
+		case <-l.room:
+		default:
+			return room, nil
+		}
+	}
+}
+
+// take leases the folder of a message, and reports whether it is to be polled
+// now.
+func (q *Queue) take(name queue.Lane, l *lane, msg jetstream.Msg) bool {
+	leased, wait, err := q.lease(msg, name)
+	switch {
+	case err != nil:
+		_ = msg.Term() // nobody else can read it either
+	case wait > 0:
+		_ = msg.NakWithDelay(wait)
+	default:
+		l.leased <- leased
+		return true
+	}
+	return false
 }
 
 // Close gives back what was handed to this process and not taken, so that
 // others need not wait for it. Nothing may be taken any more.
 func (q *Queue) Close() {
+	q.stop()
+	q.pulls.Wait()
 	for _, l := range q.lanes {
-		l.mu.Lock()
-		if l.messages != nil {
-			l.messages.Drain()
-			for msg, err := l.messages.Next(); err == nil; msg, err = l.messages.Next() {
-				_ = msg.Nak()
-			}
-			l.messages = nil
+		for len(l.leased) > 0 {
+			leased := <-l.leased
+			_ = leased.Return(q.ctx, leased.lane, 0)
 		}
-		l.mu.Unlock()
 	}
 	_ = q.j.nc.FlushTimeout(answerWait)
 }
