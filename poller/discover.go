@@ -28,10 +28,20 @@ func (e *RootFolderError) Error() string {
 type Discovery struct {
 	IDs      []int         // the folders to watch; none: every active room
 	Known    []int         // folders published before: rooms among them stay watched though they left the list
-	Interval time.Duration // between two lists of the rooms; default 1 min
+	Interval time.Duration // between two lists of the rooms; default 1 min, longer beyond 3,000 rooms
 	Log      zerolog.Logger
 
-	left []int // those of IDs not found yet
+	left   []int // those of IDs not found yet
+	listed int   // rooms in the last list
+}
+
+// listPace is the time between two lists for each room in them: a page of 100
+// rooms every two seconds at most.
+const listPace = 20 * time.Millisecond
+
+// wait returns the time until the next list. A long one is asked for less often.
+func (d *Discovery) wait() time.Duration {
+	return max(cmp.Or(d.Interval, time.Minute), time.Duration(d.listed)*listPace)
 }
 
 // Find asks the portal once and hands what it finds to the schedule; polls go first. Folders
@@ -59,6 +69,7 @@ func (d *Discovery) findRooms(ctx context.Context, s *Schedule) error {
 	if err != nil {
 		return err
 	}
+	d.listed = len(rooms)
 	listed := make(map[int]bool, len(rooms))
 	for _, room := range rooms {
 		listed[room.ID] = true
@@ -182,7 +193,7 @@ func (d *Discovery) Run(ctx context.Context, s *Schedule) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(jitter(cmp.Or(d.Interval, time.Minute))):
+		case <-time.After(jitter(d.wait())):
 		}
 	}
 }

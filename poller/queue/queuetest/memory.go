@@ -3,6 +3,7 @@
 package queuetest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -21,6 +22,7 @@ type Memory struct {
 	waiting map[queue.Lane][]*Replica // the one that waits longest first
 	changed chan struct{}             // closed when a turn may have become due earlier
 	count   int
+	trouble error // of all calls
 }
 
 // A turn is a folder in a lane.
@@ -66,6 +68,27 @@ func (r *Replica) Kill() {
 	}
 }
 
+// Clear empties the queue, leases and all, as when its stream is deleted.
+func (m *Memory) Clear() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, lane := range m.turns {
+		clear(lane)
+	}
+}
+
+// Fail makes all calls fail until it is healed.
+func (m *Memory) Fail(err error) (heal func()) {
+	set := func(err error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.trouble = err
+		m.rouse()
+	}
+	set(err)
+	return func() { set(nil) }
+}
+
 // Folders implements queue.Queue.
 func (m *Memory) Folders(ctx context.Context) (map[int]bool, error) {
 	m.mu.Lock()
@@ -76,13 +99,16 @@ func (m *Memory) Folders(ctx context.Context) (map[int]bool, error) {
 			all[folder] = true
 		}
 	}
-	return all, ctx.Err()
+	return all, cmp.Or(m.trouble, ctx.Err())
 }
 
 // Put implements queue.Queue.
 func (m *Memory) Put(ctx context.Context, folder int, lane queue.Lane) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.trouble != nil {
+		return m.trouble
+	}
 	m.add(folder, lane, 0)
 	return ctx.Err()
 }
@@ -91,8 +117,8 @@ func (m *Memory) Put(ctx context.Context, folder int, lane queue.Lane) error {
 func (m *Memory) Hurry(ctx context.Context, folder, rows int) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.turns[queue.Hinted][folder] != nil {
-		return false, ctx.Err()
+	if m.trouble != nil || m.turns[queue.Hinted][folder] != nil {
+		return false, cmp.Or(m.trouble, ctx.Err())
 	}
 	m.add(folder, queue.Hinted, 0)
 	m.turns[queue.Hinted][folder].rows = rows
@@ -125,7 +151,10 @@ func (r *Replica) Take(ctx context.Context, lane queue.Lane) (queue.Lease, error
 	r.line(lane, true)
 	defer r.line(lane, false)
 	for {
-		l, wait, changed := r.take(lane)
+		l, wait, changed, err := r.take(lane)
+		if err != nil {
+			return nil, err
+		}
 		if l != nil {
 			return l, nil
 		}
@@ -155,9 +184,12 @@ func (r *Replica) line(lane queue.Lane, in bool) {
 
 // take leases what is due, or tells how long there will be nothing unless
 // something changes.
-func (r *Replica) take(lane queue.Lane) (*lease, time.Duration, <-chan struct{}) {
+func (r *Replica) take(lane queue.Lane) (*lease, time.Duration, <-chan struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.trouble != nil {
+		return nil, 0, nil, r.trouble
+	}
 	first, folder := (*turn)(nil), 0
 	for f, t := range r.turns[lane] {
 		if t.holder == nil && (first == nil || t.before(first)) {
@@ -165,17 +197,17 @@ func (r *Replica) take(lane queue.Lane) (*lease, time.Duration, <-chan struct{})
 		}
 	}
 	if first == nil {
-		return nil, time.Hour, r.changed
+		return nil, time.Hour, r.changed, nil
 	}
 	if wait := time.Until(first.due); wait > 0 {
-		return nil, wait, r.changed
+		return nil, wait, r.changed, nil
 	}
 	if r.waiting[lane][0] != r {
-		return nil, time.Hour, r.changed // another one's turn
+		return nil, time.Hour, r.changed, nil // another one's turn
 	}
 	first.tries++
 	first.holder = &lease{of: r, turn: first, folder: folder, lane: lane, rows: first.rows, tries: first.tries}
-	return first.holder, 0, nil
+	return first.holder, 0, nil, nil
 }
 
 func (t *turn) before(other *turn) bool {
