@@ -60,8 +60,8 @@ type NATSConfig struct {
 type PollConfig struct {
 	MinInterval       time.Duration `envconfig:"POLL_MIN_INTERVAL" default:"5s" desc:"Time between two polls of a folder that just changed; at least 1s."`
 	MaxInterval       time.Duration `envconfig:"POLL_MAX_INTERVAL" default:"2m" desc:"Longest time between two polls of a folder, which is left alone for as long as it has been quiet. Where that takes more requests than allowed, folders where something happens go first."`
-	RequestsPerMinute int           `envconfig:"POLL_REQUESTS_PER_MINUTE" default:"600" desc:"Most requests to the portal in any minute, all folders together; a portal allows 1500 per account. 0: no limit."`
-	MaxInFlight       int           `envconfig:"POLL_MAX_IN_FLIGHT" default:"8" desc:"Requests to the portal at the same moment, 1 to 50."`
+	RequestsPerMinute int           `envconfig:"POLL_REQUESTS_PER_MINUTE" default:"600" desc:"Most requests to the portal in any minute, all folders and replicas together; a portal allows 1500 per account. 0: no limit."`
+	MaxInFlight       int           `envconfig:"POLL_MAX_IN_FLIGHT" default:"8" desc:"Requests of one replica to the portal at the same moment, 1 to 50."`
 }
 
 // HTTPConfig says where the program shows its own state.
