@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/checkpoint/checkpointtest"
@@ -119,34 +118,13 @@ func TestACommitToADeletedStreamSaysSo(t *testing.T) {
 	})
 }
 
-func TestProbeStoresNothingAndFindsMissingPermissions(t *testing.T) {
+func TestProbeStoresNothing(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
-		permissions := func(deny ...string) *server.Permissions {
-			return &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
-		}
-		s := natstest.Run(t, func(o *server.Options) {
-			o.Users = []*server.User{
-				{Username: "full", Password: password},
-				{Username: "events", Password: password, Permissions: permissions("docspace.folder.>")},
-				{Username: "marks", Password: password, Permissions: permissions("docspace.checkpoint.>")},
-				{Username: "read", Password: password, Permissions: permissions("$JS.API.STREAM.MSG.GET.>")},
-			}
-		})
-		full := open(t, s.Conn(t, nats.UserInfo("full", password)), o)
-		if err := full.Probe(t.Context()); err != nil {
+		j := open(t, natstest.Run(t).Conn(t), o)
+		if err := j.Probe(t.Context()); err != nil {
 			t.Errorf("Probe = %v", err)
 		}
-		for user, want := range map[string]string{
-			"events": "publish docspace.folder.",
-			"marks":  "docspace.checkpoint.2147483647",
-			"read":   "STREAM.MSG.GET",
-		} {
-			j := open(t, s.Conn(t, nats.UserInfo(user, password)), o)
-			if err := j.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("Probe without %s = %v, want %q", user, err, want)
-			}
-		}
-		if n := stream(t, full).CachedInfo().State.Msgs; n != 0 {
+		if n := stream(t, j).CachedInfo().State.LastSeq; n != 0 {
 			t.Errorf("%d messages stored", n)
 		}
 	})

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,19 +19,33 @@ import (
 // DefaultURL is where a NATS server of this machine listens.
 const DefaultURL = nats.DefaultURL
 
+// defaultInbox is where the client library lets answers arrive.
+const defaultInbox = "_INBOX"
+
 // firstAnswer bounds one attempt to connect, handshakes included.
 const firstAnswer = 5 * time.Second
 
-// ConnectOptions say which NATS server to use and who we are. Secrets come
-// from files or from the user part of an address, and appear in no error.
+// ConnectOptions say which NATS server to use and who we are. Secrets appear in
+// no error.
 type ConnectOptions struct {
-	URL         string // one address or several, separated by commas; DefaultURL when empty
-	Name        string // shown by the server's connection list; "docspace-nats" when empty
-	Credentials string // path of a .creds file; read again at every reconnect
-	NKeySeed    string // path of an nkey seed file
-	CA          string // path of a PEM file with the authorities to trust; the system's when empty
-	Cert, Key   string // paths of the client certificate and its key, both or none
-	TLSFirst    bool   // handshake before the server speaks, for servers that demand it
+	URL   string // one address or several, separated by commas; DefaultURL when empty
+	Name  string // shown by the server's connection list; "docspace-nats" when empty
+	Inbox string // first tokens of the subjects answers arrive on; "_INBOX" when empty
+
+	// Who we are, in one way or none: a user with a password, a token, a .creds
+	// file, or an nkey seed file. The addresses may name a user instead.
+	// Everything but the nkey is read again at every reconnect, so that it can
+	// be replaced without a restart.
+	User        string
+	Password    Secret
+	Token       Secret
+	Credentials string // path
+	NKeySeed    string // path
+
+	// How to speak TLS. The files are read again at every reconnect.
+	CA        string // path of a PEM file with the authorities to trust; the system's when empty
+	Cert, Key string // paths of the client certificate and its key, both or none
+	TLSFirst  bool   // handshake before the server speaks, for servers that demand it
 
 	// Local, when set, is used instead of URL, without a socket.
 	Local nats.InProcessConnProvider
@@ -75,11 +90,11 @@ func Connect(ctx context.Context, o ConnectOptions) (*nats.Conn, error) {
 	tell := func(err error, _ time.Duration) {
 		if !told && o.Changed != nil {
 			told = true
-			o.Changed(false, fmt.Errorf("connect to %s: %w; trying again", shown, explain(err)))
+			o.Changed(false, fmt.Errorf("connect to %s: %w; trying again", shown, o.explain(err)))
 		}
 	}
 	if err := backoff.RetryNotify(attempt, backoff.WithContext(jittered(max(o.RetryFor, 0)), ctx), tell); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", shown, explain(err))
+		return nil, fmt.Errorf("connect to %s: %w", shown, o.explain(err))
 	}
 	return nc, nil
 }
@@ -89,12 +104,9 @@ func (o ConnectOptions) natsOptions() ([]nats.Option, error) {
 	if changed == nil {
 		changed = func(bool, error) {}
 	}
-	name := o.Name
-	if name == "" {
-		name = "docspace-nats"
-	}
 	options := []nats.Option{
-		nats.Name(name),
+		nats.Name(cmp.Or(o.Name, "docspace-nats")),
+		nats.CustomInboxPrefix(cmp.Or(o.Inbox, defaultInbox)),
 		nats.Timeout(firstAnswer),
 		nats.FlusherTimeout(2 * firstAnswer), // a server that reads nothing must not hold a commit for ever
 		nats.MaxReconnects(-1),
@@ -115,31 +127,11 @@ func (o ConnectOptions) natsOptions() ([]nats.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	identity, err := o.identity()
+	identity, err := o.identity(changed)
 	if err != nil {
 		return nil, err
 	}
 	return append(append(options, secure...), identity...), nil
-}
-
-// identity reads the files once, so that a wrong path is named before any
-// server is asked.
-func (o ConnectOptions) identity() ([]nats.Option, error) {
-	var options []nats.Option
-	if o.Credentials != "" {
-		if err := readable("credentials", o.Credentials); err != nil {
-			return nil, err
-		}
-		options = append(options, nats.UserCredentials(o.Credentials))
-	}
-	if o.NKeySeed != "" {
-		option, err := nats.NkeyOptionFromSeed(o.NKeySeed)
-		if err != nil {
-			return nil, fmt.Errorf("nkey seed file %s: not a readable seed", o.NKeySeed)
-		}
-		options = append(options, option)
-	}
-	return options, nil
 }
 
 func (o ConnectOptions) tlsOptions() ([]nats.Option, error) {
@@ -169,14 +161,6 @@ func (o ConnectOptions) tlsOptions() ([]nats.Option, error) {
 	return options, nil
 }
 
-func readable(what, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return f.Close()
-}
-
 // addresses checks a list of addresses and returns it twice: as the client
 // wants it, and without user, password and token, for people. It does not
 // repeat the parser's error, which quotes the address with its password.
@@ -203,36 +187,6 @@ func addresses(list string) (servers, shown string, err error) {
 		safe = append(safe, (&url.URL{Scheme: u.Scheme, Host: u.Host}).String())
 	}
 	return strings.Join(all, ","), strings.Join(safe, ","), nil
-}
-
-// refusal reports whether the server, or we, said no. Asking again cannot help.
-func refusal(err error) bool {
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	var host x509.HostnameError
-	var verify *tls.CertificateVerificationError
-	var alert tls.AlertError
-	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
-		errors.Is(err, nats.ErrSecureConnRequired) || errors.Is(err, nats.ErrSecureConnWanted) ||
-		errors.As(err, &unknown) || errors.As(err, &invalid) || errors.As(err, &host) ||
-		errors.As(err, &verify) || errors.As(err, &alert)
-}
-
-// explain turns the client's error into what an operator can act on.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, nats.ErrNoServers):
-		return fmt.Errorf("no server answers there: %w", err)
-	case errors.Is(err, nats.ErrAuthorization):
-		return fmt.Errorf("the server rejects these credentials: %w", err)
-	case errors.Is(err, nats.ErrAuthExpired):
-		return fmt.Errorf("the credentials have expired: %w", err)
-	case errors.Is(err, nats.ErrSecureConnRequired):
-		return fmt.Errorf("the server demands TLS, use tls:// in the address: %w", err)
-	case errors.Is(err, nats.ErrSecureConnWanted):
-		return fmt.Errorf("the server does not speak TLS: %w", err)
-	}
-	return err
 }
 
 // jittered is the backoff of everything this package repeats: 50 ms to 2 s,

@@ -2,9 +2,8 @@ package publisher
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
-	"net/http/httptest"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +12,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 
+	"docspace-nats/checkpoint"
 	"docspace-nats/publisher/natstest"
 )
 
@@ -103,28 +102,6 @@ func TestConnectTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
 	}
 }
 
-func TestConnectUsesAnNKeySeedFile(t *testing.T) {
-	t.Parallel()
-	pair, err := nkeys.CreateUser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed, err := pair.Seed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := natstest.Run(t, func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} })
-	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), NKeySeed: write(t, seed)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc.Close()
-}
-
 func TestConnectNamesTheFileThatIsWrongAndShowsNoneOfIt(t *testing.T) {
 	t.Parallel()
 	s := natstest.Run(t)
@@ -145,26 +122,83 @@ func TestConnectNamesTheFileThatIsWrongAndShowsNoneOfIt(t *testing.T) {
 	}
 }
 
-func TestConnectTrustsOnlyTheGivenAuthority(t *testing.T) {
+// The client library gives up after 60 attempts unless told otherwise.
+func TestAServerThatComesBackMuchLaterIsFound(t *testing.T) {
 	t.Parallel()
-	// The certificate of the HTTP test server is for 127.0.0.1 and its own authority.
-	web := httptest.NewTLSServer(nil)
-	defer web.Close()
-	s := natstest.Run(t, func(o *server.Options) {
-		o.TLSConfig = web.TLS.Clone()
-		o.TLSConfig.NextProtos = nil
-		o.TLSTimeout = 5
-	})
-	_, err := Connect(t.Context(), ConnectOptions{URL: s.URL()})
-	if err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("Connect without the authority = %v", err)
-	}
-	ca := write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
-	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), CA: ca})
+	s := natstest.Run(t)
+	back := make(chan struct{}, 1)
+	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), Changed: func(connected bool, err error) {
+		if connected && err == nil {
+			back <- struct{}{}
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc.Close()
+	t.Cleanup(nc.Close)
+	j := open(t, nc, Options{})
+	mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
+	// Much later, in a short time.
+	nc.Opts.ReconnectWait, nc.Opts.ReconnectJitter = time.Millisecond, time.Millisecond
+	nc.Status() // whoever reconnects sees that
+	s.Shutdown()
+	deaf, err := net.Listen("tcp", strings.TrimPrefix(s.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := deaf.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		conn, err := deaf.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	deaf.Close()
+	s.Restart()
+	select {
+	case <-back:
+	case <-time.After(20 * time.Second):
+		t.Fatal("not connected again")
+	}
+	push(t, j, mark, 10)
+	checkInvariants(t, j, 7)
+}
+
+func TestAServerInLameDuckModeHandsItsClientsOverAndNothingIsLost(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.Cluster(t, 3, func(o *server.Options) {
+		o.LameDuckDuration, o.LameDuckGracePeriod = 2*time.Second, 10*time.Millisecond
+	})
+	nc, err := Connect(t.Context(), ConnectOptions{URL: cluster.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	j := open(t, nc, Options{Replicas: 3})
+	mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
+	left := make(chan struct{})
+	for _, s := range cluster.Servers {
+		if s.Embedded().ID() == nc.ConnectedServerId() {
+			go func() {
+				defer close(left)
+				s.Embedded().LameDuckShutdown()
+			}()
+		}
+	}
+	before := nc.ConnectedServerId()
+	for gone := false; !gone || nc.ConnectedServerId() == before; {
+		mark = push(t, j, mark, 10)
+		select {
+		case <-left:
+			gone = true
+		default:
+		}
+	}
+	push(t, j, mark, 10)
+	checkInvariants(t, j, 7)
 }
 
 func write(t *testing.T, text []byte) string {

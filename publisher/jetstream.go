@@ -16,13 +16,12 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/semaphore"
@@ -52,6 +51,7 @@ type Options struct {
 	Stream string // name of the stream; "DOCSPACE" when empty
 	Prefix string // first tokens of every subject; "docspace" when empty
 	Domain string // JetStream domain, for a stream behind a leaf node
+	Inbox  string // ConnectOptions.Inbox of the connection; "_INBOX" when empty
 
 	// The rest is used when the stream is created, and compared when it exists.
 	Replicas int           // copies the cluster keeps; 1 when zero
@@ -88,6 +88,16 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// apiPrefix is how the subjects of the JetStream API begin.
+func (o Options) apiPrefix() string {
+	if o.Domain == "" {
+		return jetstream.DefaultAPIPrefix
+	}
+	return "$JS." + o.Domain + ".API."
+}
+
+func (o Options) inbox() string { return cmp.Or(o.Inbox, defaultInbox) }
 
 // check refuses names that cannot work, before a server sees them.
 func (o Options) check() error {
@@ -131,34 +141,22 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	prepare := func() (err error) {
-		j.findings, err = j.prepare(ctx)
-		return lasting(err)
+	refused, err := j.refusedPermissions(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if err := backoff.Retry(prepare, backoff.WithContext(jittered(j.o.RetryFor), ctx)); err != nil {
+	if j.findings, err = j.prepare(ctx, refused); err != nil {
 		return nil, err
 	}
 	if err := j.findings.Err(); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
 	}
-	j.findings = append(j.findings, j.prepareCopy(ctx)...)
+	j.findings = append(j.findings, j.prepareCopy(ctx, refused)...)
 	return j, nil
 }
 
-// lasting marks an error as one that asking again will not mend: any but those of a
-// server that is starting, electing, or busy with what another process creates.
-func lasting(err error) error {
-	var refused *jetstream.APIError
-	switch {
-	case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders):
-		return err
-	case errors.As(err, &refused) && refused.Code >= 500 && refused.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled:
-		return err
-	}
-	return backoff.Permanent(err)
-}
-
-// Inspect judges the server and the stream as Open does, and creates nothing.
+// Inspect judges the server, the stream and our permissions as Open does, and
+// creates nothing.
 // Where a sound stream exists it also proves that this connection may commit to
 // it, see Probe. It returns the mode that Open would choose.
 func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Mode, Findings, error) {
@@ -166,11 +164,14 @@ func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Mode, Findings, err
 	if err != nil {
 		return "", nil, err
 	}
-	f, err := j.facts(ctx)
+	refused, err := j.refusedPermissions(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	findings := judge(f)
+	f, findings, err := j.survey(ctx, refused)
+	if err != nil {
+		return "", nil, err
+	}
 	if f.stream == nil || findings.Err() != nil {
 		return j.mode, findings, nil
 	}
@@ -182,18 +183,11 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	js, api := jetstream.JetStream(nil), jetstream.DefaultAPIPrefix
-	var err error
-	if o.Domain == "" {
-		js, err = jetstream.New(nc)
-	} else {
-		js, err = jetstream.NewWithDomain(nc, o.Domain)
-		api = "$JS." + o.Domain + ".API."
-	}
+	js, err := jetstream.NewWithAPIPrefix(nc, strings.TrimSuffix(o.apiPrefix(), "."))
 	if err != nil {
 		return nil, fmt.Errorf("JetStream client: %w", err)
 	}
-	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen), portion: readPortion}, nil
+	return &JetStream{nc: nc, js: js, o: o, api: o.apiPrefix(), open: semaphore.NewWeighted(maxOpen), portion: readPortion}, nil
 }
 
 // Findings returns what Open noticed and could live with.

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -19,7 +20,7 @@ const (
 	localStart = 2 * time.Minute
 
 	// localSync is how often the embedded server makes sure that the disk has
-	// everything. A power cut can take what was stored since. That is harmless
+	// everything, unless told otherwise. A power cut can take what was stored since. That is harmless
 	// for the promise: events and marks lie in one log, so the marks of lost
 	// events are lost with them, and the rows are read and published again. A
 	// consumer that had seen them sees them again, with the same event ids. A
@@ -48,6 +49,10 @@ type LocalOptions struct {
 	// after a power cut. A backfill takes about a third longer, a live commit
 	// a few milliseconds.
 	SyncAlways bool
+
+	// SyncInterval is how often the disk is made sure to have everything; zero
+	// means every ten seconds.
+	SyncInterval time.Duration
 
 	// MaxStore bounds the disk it takes, in bytes; zero means three quarters
 	// of what is free at the start.
@@ -168,7 +173,7 @@ func (o LocalOptions) serverOptions() *server.Options {
 		StoreDir:           o.Dir,
 		JetStreamMaxStore:  o.MaxStore,
 		JetStreamMaxMemory: localMemory,
-		SyncInterval:       localSync,
+		SyncInterval:       cmp.Or(o.SyncInterval, localSync),
 		SyncAlways:         o.SyncAlways,
 		NoSigs:             true, // signals are the program's business
 		NoSystemAccount:    true,

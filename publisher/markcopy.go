@@ -24,7 +24,10 @@ import (
 // comes from, its sequence there, and more.
 const headerSource = "Nats-Stream-Source"
 
-func (j *JetStream) copyName() string { return j.o.Stream + "_MARKS" }
+// copySuffix makes the name of the copy of the name of the stream.
+const copySuffix = "_MARKS"
+
+func (j *JetStream) copyName() string { return j.o.Stream + copySuffix }
 
 func (j *JetStream) wantedCopy() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -40,8 +43,15 @@ func (j *JetStream) wantedCopy() jetstream.StreamConfig {
 }
 
 // prepareCopy creates the copy when it is absent. Without it the promise holds
-// until a limit takes a mark, so trouble with it is a warning.
-func (j *JetStream) prepareCopy(ctx context.Context) Findings {
+// until a limit takes a mark, so trouble with it is a warning. Where looking is
+// refused, that was said.
+func (j *JetStream) prepareCopy(ctx context.Context, refused []Permission) Findings {
+	may := func(call string) bool {
+		return !slices.ContainsFunc(refused, func(p Permission) bool { return p.Subject == j.api+call+j.copyName() })
+	}
+	if !may("STREAM.INFO.") {
+		return nil
+	}
 	warn := func(have, need string) Findings {
 		return Findings{{
 			Severity: Warning, Setting: "stream " + j.copyName(), Have: have, Need: need,
@@ -49,7 +59,7 @@ func (j *JetStream) prepareCopy(ctx context.Context) Findings {
 		}}
 	}
 	stream, err := j.js.Stream(ctx, j.copyName())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && may("STREAM.CREATE.") {
 		stream, err = j.js.CreateStream(ctx, j.wantedCopy())
 	}
 	if err != nil {

@@ -52,8 +52,6 @@ func (j *JetStream) Probe(ctx context.Context) error {
 		return fmt.Errorf("stream %s: it stored a batch that it had to refuse", j.o.Stream)
 	case a.Error.Code == codeWrongLastSequence:
 		return nil
-	case a.Error.Code == codeIncompleteBatch:
-		return fmt.Errorf("stream %s: an event did not arrive; the user may lack permission to publish %s", j.o.Stream, j.EventSubjects())
 	}
 	_, err = j.classify(*a.Error)
 	return err

@@ -42,22 +42,29 @@ func (j *JetStream) wanted(level int) jetstream.StreamConfig {
 
 // prepare looks, creates what is absent, and looks again, so that what a
 // server or a second process made of it is judged by the same rules.
-func (j *JetStream) prepare(ctx context.Context) (Findings, error) {
-	f, err := j.facts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if f.stream != nil || judge(f).Err() != nil {
-		return judge(f), nil
+func (j *JetStream) prepare(ctx context.Context, refused []Permission) (Findings, error) {
+	f, findings, err := j.survey(ctx, refused)
+	if err != nil || f.stream != nil || findings.Err() != nil {
+		return findings, err
 	}
 	_, err = j.js.CreateStream(ctx, f.want)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return nil, fmt.Errorf("create stream %s: %w", j.o.Stream, err)
 	}
-	if f, err = j.facts(ctx); err != nil {
-		return nil, err
+	_, findings, err = j.survey(ctx, refused)
+	return findings, err
+}
+
+// survey judges what there is. What may not be asked for is not waited for.
+func (j *JetStream) survey(ctx context.Context, refused []Permission) (facts, Findings, error) {
+	if missing := lacking(refused, false); missing.Err() != nil {
+		return facts{}, missing, nil
 	}
-	return judge(f), nil
+	f, err := j.facts(ctx)
+	if err != nil {
+		return facts{}, nil, err
+	}
+	return f, append(judge(f), lacking(refused, f.stream == nil)...), nil
 }
 
 // facts asks the server for everything the rules look at, and takes from it
@@ -89,11 +96,11 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 func explainAccount(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream is not enabled for this account: %w", err)
+		return fmt.Errorf("JetStream is not enabled for this account; enable it, or use a user of an account that has it: %w", err)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("JetStream is not enabled on the server: %w", err)
+		return fmt.Errorf("JetStream is not enabled on the server, or not in this domain; enable it: %w", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		return fmt.Errorf("no answer; the user may lack permission to publish $JS.API.> and to subscribe to its inbox: %w", err)
+		return fmt.Errorf("no answer; the servers may be without a leader: %w", err)
 	}
 	return err
 }

@@ -43,17 +43,29 @@ type DocSpaceConfig struct {
 // NATSConfig says where events and marks are stored.
 type NATSConfig struct {
 	URL           ServerURL     `envconfig:"NATS_URL" desc:"NATS servers, separated by commas, such as nats://nats:4222. Empty: a server inside this program, with its files in NATS_DATA_DIR."`
-	CredsFile     string        `envconfig:"NATS_CREDS_FILE" desc:"Credentials file (JWT and key) for NATS_URL."`
-	TLSCAFile     string        `envconfig:"NATS_TLS_CA_FILE" desc:"Certificates (PEM) that vouch for the NATS server, instead of the system's."`
+	User          string        `envconfig:"NATS_USER" desc:"User for NATS_URL, with NATS_PASSWORD. One kind of credentials, or none: a user, a token, an nkey or a credentials file."`
+	Password      Secret        `envconfig:"NATS_PASSWORD" desc:"Password of NATS_USER."`
+	PasswordFile  string        `envconfig:"NATS_PASSWORD_FILE" desc:"File that holds the password; read again at every connect, so it can be replaced without a restart."`
+	Token         Secret        `envconfig:"NATS_TOKEN" desc:"Token for NATS_URL."`
+	TokenFile     string        `envconfig:"NATS_TOKEN_FILE" desc:"File that holds the token; read again like the password's."`
+	NKeyFile      string        `envconfig:"NATS_NKEY_FILE" desc:"File that holds the seed of an nkey for NATS_URL. Another key needs a restart."`
+	CredsFile     string        `envconfig:"NATS_CREDS_FILE" desc:"Credentials file (JWT and key) for NATS_URL; read again at every connect."`
+	TLSCAFile     string        `envconfig:"NATS_TLS_CA_FILE" desc:"Certificates (PEM) that vouch for the NATS server, instead of the system's; read again at every connect, like the next two."`
 	TLSCertFile   string        `envconfig:"NATS_TLS_CERT_FILE" desc:"Client certificate (PEM) for NATS; needs NATS_TLS_KEY_FILE."`
 	TLSKeyFile    string        `envconfig:"NATS_TLS_KEY_FILE" desc:"Key (PEM) of NATS_TLS_CERT_FILE."`
+	TLSFirst      bool          `envconfig:"NATS_TLS_FIRST" default:"false" desc:"true for servers that demand TLS before they say anything (handshake_first)."`
+	JSDomain      string        `envconfig:"NATS_JS_DOMAIN" desc:"JetStream domain of the stream, when it is behind a leaf node."`
+	InboxPrefix   string        `envconfig:"NATS_INBOX_PREFIX" default:"_INBOX" desc:"First tokens of the subjects on which NATS answers, for users who may subscribe to none but their own."`
 	Stream        string        `envconfig:"NATS_STREAM" default:"DOCSPACE" desc:"Stream that holds events and marks; created when absent, never changed when present."`
 	SubjectPrefix string        `envconfig:"NATS_SUBJECT_PREFIX" default:"docspace" desc:"First tokens of every subject: <prefix>.folder.<id>.<category>.<action>."`
 	Commit        string        `envconfig:"NATS_COMMIT" default:"auto" desc:"How events and marks are stored: atomic (together, needs NATS 2.12 or later), dedup (one by one, for older servers and streams with allow_atomic off; promises less), or auto: atomic where it is possible."`
-	DataDir       string        `envconfig:"NATS_DATA_DIR" default:"./data" desc:"Directory of the server inside this program; not used with NATS_URL."`
+	MsgID         string        `envconfig:"NATS_MSG_ID" default:"auto" desc:"Which events carry a Nats-Msg-Id: auto (those of dedup commits, which need it) or always, for those who bridge onwards; it costs the server memory."`
 	Replicas      int           `envconfig:"NATS_REPLICAS" default:"1" desc:"Copies the NATS cluster keeps of a stream it creates for us, 1 to 5; 3 survives the loss of a server."`
 	MaxAge        time.Duration `envconfig:"NATS_MAX_AGE" default:"0s" desc:"How long a created stream keeps events, such as 2160h for 90 days; 0s: for ever. Marks are kept regardless."`
 	MaxBytes      int64         `envconfig:"NATS_MAX_BYTES" default:"0" desc:"Size in bytes at which a created stream drops its oldest messages, marks included; 0: no limit. A guard for the disk: prefer NATS_MAX_AGE."`
+	DataDir       string        `envconfig:"NATS_DATA_DIR" default:"./data" desc:"Directory of the server inside this program; not used with NATS_URL."`
+	DataMaxBytes  int64         `envconfig:"NATS_DATA_MAX_BYTES" default:"0" desc:"Bytes the server inside this program may take on the disk; it stores nothing more then, and drops nothing. 0: three quarters of what is free without it."`
+	DataSync      Sync          `envconfig:"NATS_DATA_SYNC" default:"10s" desc:"When the server inside this program makes sure that the disk has everything: always (with every commit, which then takes longer) or at least this often. A power cut costs what came since; the connector stores it again."`
 }
 
 // PollConfig bounds how often and how hard the portal is asked.
@@ -145,6 +157,8 @@ func wanted(e *envconfig.ParseError) string {
 	switch e.TypeName {
 	case "time.Duration":
 		return fmt.Sprintf("must be a duration with its unit, such as 5s, 2m or 24h, got %s", shownValue(e.Value))
+	case "bool":
+		return fmt.Sprintf("must be true or false, got %s", shownValue(e.Value))
 	case "int", "int64":
 		return fmt.Sprintf("must be a whole number, got %s", shownValue(e.Value))
 	}

@@ -42,6 +42,20 @@ func (c HintsConfig) secret() credential {
 	return credential{"HINTS_SECRET", c.Secret, c.SecretFile}
 }
 
+// PasswordSource returns the source of the password, nil when none is set.
+func (c NATSConfig) PasswordSource() Source { return c.password().source() }
+
+// TokenSource returns the source of the token, nil when none is set.
+func (c NATSConfig) TokenSource() Source { return c.token().source() }
+
+func (c NATSConfig) password() credential {
+	return credential{"NATS_PASSWORD", c.Password, c.PasswordFile}
+}
+
+func (c NATSConfig) token() credential {
+	return credential{"NATS_TOKEN", c.Token, c.TokenFile}
+}
+
 func (c credential) set() bool { return c.value != "" || c.file != "" }
 
 // name is the variable the secret comes from.

@@ -46,6 +46,16 @@ func (u ServerURL) String() string {
 	return strings.Join(safe, ",")
 }
 
+// names reports whether an address says who we are.
+func (u ServerURL) names() bool {
+	for server := range strings.SplitSeq(string(u), ",") {
+		if parsed, err := url.Parse(strings.TrimSpace(server)); err == nil && parsed.User != nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (u ServerURL) GoString() string             { return u.String() }
 func (u ServerURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 

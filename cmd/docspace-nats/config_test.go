@@ -53,7 +53,8 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 		t.Fatalf("problems: %s", problems)
 	}
 	want := "{DocSpace:{URL:https://docs.example.com APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
-		"NATS:{URL: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: Stream:DOCSPACE SubjectPrefix:docspace Commit:auto DataDir:./data Replicas:1 MaxAge:0s MaxBytes:0} " +
+		"NATS:{URL: User: Password:[hidden] PasswordFile: Token:[hidden] TokenFile: NKeyFile: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: TLSFirst:false JSDomain: InboxPrefix:_INBOX " +
+		"Stream:DOCSPACE SubjectPrefix:docspace Commit:auto MsgID:auto Replicas:1 MaxAge:0s MaxBytes:0 DataDir:./data DataMaxBytes:0 DataSync:10s} " +
 		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -66,7 +67,8 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	got, problems := loadInChild(t,
 		"DOCSPACE_URL=http://localhost:8092", "DOCSPACE_USERNAME=a@example.com", "DOCSPACE_PASSWORD_FILE="+writeFile(t, "password", "hunter2\n"),
 		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=full",
-		"NATS_URL=tls://someone:hunter2@a.example.com,tls://b.example.com:4223", "NATS_CREDS_FILE="+pem, "NATS_TLS_CA_FILE="+pem,
+		"NATS_URL=tls://a.example.com,tls://b.example.com:4223", "NATS_USER=connector", "NATS_PASSWORD_FILE="+writeFile(t, "nats", "hunter2\n"), "NATS_TLS_CA_FILE="+pem,
+		"NATS_TLS_FIRST=true", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX_connector", "NATS_MSG_ID=always", "NATS_DATA_MAX_BYTES=5000000001", "NATS_DATA_SYNC=always",
 		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d", "NATS_COMMIT=dedup",
 		"NATS_REPLICAS=3", "NATS_MAX_AGE=2160h", "NATS_MAX_BYTES=5000000000",
 		"POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1h", "POLL_REQUESTS_PER_MINUTE=0", "POLL_MAX_IN_FLIGHT=50",
@@ -76,8 +78,9 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Username:a@example.com", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:full",
-		"URL:tls://a.example.com,tls://b.example.com:4223", "CredsFile:" + pem, "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
+		"URL:tls://a.example.com,tls://b.example.com:4223", "User:connector Password:[hidden] PasswordFile:/", "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
 		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "Commit:dedup", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
+		"TLSFirst:true JSDomain:leaf InboxPrefix:_INBOX_connector", "MsgID:always", "DataMaxBytes:5000000001 DataSync:always",
 		"MinInterval:1s", "MaxInterval:1h0m0s", "RequestsPerMinute:0", "MaxInFlight:50", "HTTP:{Addr:}", "Hints:{Addr:127.0.0.1:8081 Secret:[hidden] SecretFile:/", "Level:debug Format:text",
 	} {
 		if !strings.Contains(got, want) {
@@ -96,6 +99,7 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=minimal",
 		"NATS_STREAM=a.b", "NATS_SUBJECT_PREFIX=$JS", "NATS_COMMIT=both", "NATS_REPLICAS=three", "NATS_MAX_AGE=1ms", "NATS_MAX_BYTES=-1", "NATS_CREDS_FILE=/nowhere/creds",
 		"POLL_MIN_INTERVAL=10ms", "POLL_MAX_INTERVAL=10", "POLL_REQUESTS_PER_MINUTE=-1", "POLL_MAX_IN_FLIGHT=51",
+		"NATS_PASSWORD=hunter5", "NATS_TLS_FIRST=perhaps", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX.>", "NATS_MSG_ID=never", "NATS_DATA_MAX_BYTES=1", "NATS_DATA_SYNC=1h",
 		"HTTP_ADDR=8080", "HINTS_ADDR=8081", "HINTS_SECRETS=hunter4", "LOG_LEVEL=", "LOG_FORMAT=xml")
 	want := `DOCSPACE_APIKEY: is not a setting of docspace-nats; did you mean DOCSPACE_API_KEY?
 HINTS_SECRETS: is not a setting of docspace-nats; did you mean HINTS_SECRET?
@@ -105,13 +109,20 @@ DOCSPACE_TOKEN_FILE: must not be set together with DOCSPACE_API_KEY; keep one ki
 DOCSPACE_FOLDERS: must be rooms, or folder ids from 1 to 2147483647 separated by commas, got "two"
 DOCSPACE_START: must be beginning, now, or a time with its zone such as 2026-01-31T00:00:00Z, got "yesterday"
 DOCSPACE_PRIVACY: privacy "minimal" is not available in this version, use standard or full
+NATS_PASSWORD: must be set only together with NATS_URL; without it the server inside this program is used
 NATS_CREDS_FILE: must be set only together with NATS_URL; without it the server inside this program is used
+NATS_TLS_FIRST: must be true or false, got "perhaps"
+NATS_JS_DOMAIN: must be set only together with NATS_URL; without it the server inside this program is used
+NATS_INBOX_PREFIX: must be words of letters, digits, - and _ joined by dots, at most 100 bytes, got "_INBOX.>"
 NATS_STREAM: must be letters, digits, - and _, at most 255 of them, got "a.b"
 NATS_SUBJECT_PREFIX: must be words of letters, digits, - and _ joined by dots, at most 100 bytes, got "$JS"
 NATS_COMMIT: must be auto, atomic or dedup, got "both"
+NATS_MSG_ID: must be auto or always, got "never"
 NATS_REPLICAS: must be a whole number, got "three"
 NATS_MAX_AGE: must be 0s, which keeps events for ever, or at least 1m, got 1ms
 NATS_MAX_BYTES: must be 0, which is no limit, or at least 1048576, got -1
+NATS_DATA_MAX_BYTES: must be 0, which leaves it to the disk, or at least 16777216, got 1
+NATS_DATA_SYNC: must be always, or a duration from 100ms to 10m, got 1h
 POLL_MIN_INTERVAL: must be at least 1s and at most 24h, got 10ms
 POLL_MAX_INTERVAL: must be a duration with its unit, such as 5s, 2m or 24h, got 10
 POLL_REQUESTS_PER_MINUTE: must be 0, which is no limit, to 1000000, got -1
@@ -143,12 +154,12 @@ func TestOnlyMisspelledSettingsAreUnknown(t *testing.T) {
 		"NATS_SERVICE_HOST=10.0.0.1", "NATS_SERVICE_PORT=4222", "NATS_SERVICE_PORT_CLIENT=4222", "NATS_PORT=tcp://10.0.0.1:4222",
 		"NATS_PORT_4222_TCP=tcp://10.0.0.1:4222", "NATS_PORT_4222_TCP_PROTO=tcp", "NATS_PORT_4222_TCP_PORT=4222", "NATS_PORT_4222_TCP_ADDR=10.0.0.1",
 		"DOCSPACE_SERVICE_PORT=80", "DOCSPACE_NATS_SERVICE_HOST=10.0.0.2", "DOCSPACE_NATS_PORT=tcp://10.0.0.2:8080",
-		"NATS_URL=nats://nats", "HTTP_PORT=9090", "POLL_INTERVAL=5s", "NATS_PASSWORD=hunter2", "LOG_=", "DOCSPACE_COMPLETELY_ELSEWHERE_AND_LONG=1",
+		"NATS_URL=nats://nats", "HTTP_PORT=9090", "POLL_INTERVAL=5s", "NATS_PASSPHRASE=hunter2", "LOG_=", "DOCSPACE_COMPLETELY_ELSEWHERE_AND_LONG=1",
 	})
 	want := `DOCSPACE_COMPLETELY_ELSEWHERE_AND_LONG: is not a setting of docspace-nats; remove it
 HTTP_PORT: is not a setting of docspace-nats; did you mean HTTP_ADDR?
 LOG_: is not a setting of docspace-nats; remove it
-NATS_PASSWORD: is not a setting of docspace-nats; remove it
+NATS_PASSPHRASE: is not a setting of docspace-nats; did you mean NATS_PASSWORD?
 POLL_INTERVAL: is not a setting of docspace-nats; did you mean POLL_MIN_INTERVAL?`
 	if diff := cmp.Diff(want, found.err().Error()); diff != "" {
 		t.Errorf("unknown variables (-want +got):\n%s", diff)
@@ -159,7 +170,7 @@ POLL_INTERVAL: is not a setting of docspace-nats; did you mean POLL_MIN_INTERVAL
 func valid() Config {
 	return Config{
 		DocSpace: DocSpaceConfig{URL: "https://docs.example.com", APIKey: "sk-hunter2", Privacy: "standard"},
-		NATS:     NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", Commit: "auto", DataDir: "./data", Replicas: 1},
+		NATS:     NATSConfig{InboxPrefix: "_INBOX", Stream: "DOCSPACE", SubjectPrefix: "docspace", Commit: "auto", MsgID: "auto", DataDir: "./data", Replicas: 1},
 		Poll:     PollConfig{MinInterval: 5 * time.Second, MaxInterval: 2 * time.Minute, RequestsPerMinute: 600, MaxInFlight: 8},
 		HTTP:     HTTPConfig{Addr: "127.0.0.1:8080"},
 		Log:      LogConfig{Level: "info", Format: "auto"},
@@ -200,6 +211,19 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 		{"NATS host", func(c *Config) { c.NATS.URL = "nats:4222" }, `NATS_URL: must be addresses such as nats://nats:4222 or tls://nats.example.com:4222, separated by commas, got "nats:4222"`},
 		{"prefix wildcard", func(c *Config) { c.NATS.SubjectPrefix = "a.>" }, `NATS_SUBJECT_PREFIX: must be words of letters, digits, - and _ joined by dots, at most 100 bytes, got "a.>"`},
 		{"prefix empty token", func(c *Config) { c.NATS.SubjectPrefix = "a..b" }, `NATS_SUBJECT_PREFIX: must be words of letters, digits, - and _ joined by dots, at most 100 bytes, got "a..b"`},
+		{"NATS user", func(c *Config) { c.NATS.URL, c.NATS.User, c.NATS.PasswordFile = "nats://a", "connector", secret }, ""},
+		{"NATS user alone", func(c *Config) { c.NATS.URL, c.NATS.User = "nats://a", "connector" }, "NATS_USER: must be set only together with NATS_PASSWORD or NATS_PASSWORD_FILE"},
+		{"NATS password alone", func(c *Config) { c.NATS.URL, c.NATS.Password = "nats://a", "hunter2" }, "NATS_USER: must be set to the user whose password is NATS_PASSWORD"},
+		{"NATS password twice", func(c *Config) {
+			c.NATS.URL, c.NATS.User, c.NATS.Password, c.NATS.PasswordFile = "nats://a", "connector", "hunter2", secret
+		}, "NATS_PASSWORD_FILE: must not be set together with NATS_PASSWORD; keep one"},
+		{"NATS password and token", func(c *Config) {
+			c.NATS.URL, c.NATS.User, c.NATS.Password, c.NATS.Token = "nats://a", "connector", "hunter2", "hunter3"
+		}, "NATS_TOKEN: must not be set together with NATS_PASSWORD; keep one kind of credentials"},
+		{"NATS token and credentials", func(c *Config) { c.NATS.URL, c.NATS.TokenFile, c.NATS.CredsFile = "nats://a", secret, secret }, "NATS_CREDS_FILE: must not be set together with NATS_TOKEN_FILE; keep one kind of credentials"},
+		{"NATS user twice", func(c *Config) { c.NATS.URL, c.NATS.NKeyFile = "nats://a,nats://me:hunter2@b", secret }, "NATS_NKEY_FILE: must not be set together with a user in NATS_URL; keep one kind of credentials"},
+		{"NATS token file that is empty", func(c *Config) { c.NATS.URL, c.NATS.TokenFile = "nats://a", empty }, "NATS_TOKEN_FILE: " + empty + " must not be empty"},
+		{"NATS domain", func(c *Config) { c.NATS.URL, c.NATS.JSDomain = "nats://a", "a.b" }, `NATS_JS_DOMAIN: must be letters, digits, - and _, got "a.b"`},
 		{"certificate alone", func(c *Config) { c.NATS.URL, c.NATS.TLSCertFile = "tls://a", secret }, "NATS_TLS_KEY_FILE: must be set too: certificate and key belong together"},
 		{"key alone", func(c *Config) { c.NATS.URL, c.NATS.TLSKeyFile = "tls://a", secret }, "NATS_TLS_CERT_FILE: must be set too: certificate and key belong together"},
 		{"empty CA file", func(c *Config) { c.NATS.URL, c.NATS.TLSCAFile = "tls://a", empty }, "NATS_TLS_CA_FILE: must be a file that can be read: " + empty + " is empty"},

@@ -1,35 +1,20 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
 
 const (
-	longestPrefix  = 100            // bytes; leaves room in a subject for ids and actions
-	longestPause   = 24 * time.Hour // between polls; more is a typing mistake
-	shortestMaxAge = time.Minute    // events must outlive their first delivery
-	leastMaxBytes  = 1 << 20        // one message of the largest size
-	mostPerMinute  = 1_000_000      // far above what any portal allows
-	mostInFlight   = 50
-	mostReplicas   = 5 // what JetStream allows
-)
-
-var (
-	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
-	subjectPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+	longestPause  = 24 * time.Hour // between polls; more is a typing mistake
+	mostPerMinute = 1_000_000      // far above what any portal allows
+	mostInFlight  = 50
 )
 
 // problems judges every group.
@@ -65,100 +50,6 @@ func wrongPortal(address string) string {
 		return "must name a host, got " + shownValue(address)
 	case strings.ContainsAny(address, "?#") || u.Path != "" && u.Path != "/":
 		return "must end after the host name, such as https://docs.example.com, got " + shownValue(address)
-	}
-	return ""
-}
-
-func (c NATSConfig) problems() problems {
-	var found problems
-	c.judgeServer(&found)
-	if !streamName.MatchString(c.Stream) {
-		found.add("NATS_STREAM", "must be letters, digits, - and _, at most 255 of them, got %s", shownValue(c.Stream))
-	}
-	if !subjectPrefix.MatchString(c.SubjectPrefix) || len(c.SubjectPrefix) > longestPrefix {
-		found.add("NATS_SUBJECT_PREFIX", "must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", longestPrefix, shownValue(c.SubjectPrefix))
-	}
-	if !slices.Contains(publisher.Modes(), publisher.Mode(c.Commit)) {
-		found.add("NATS_COMMIT", "must be auto, atomic or dedup, got %s", shownValue(c.Commit))
-	}
-	if c.Replicas < 1 || c.Replicas > mostReplicas {
-		found.add("NATS_REPLICAS", "must be 1 to %d, got %d", mostReplicas, c.Replicas)
-	}
-	if c.MaxAge != 0 && c.MaxAge < shortestMaxAge {
-		found.add("NATS_MAX_AGE", "must be 0s, which keeps events for ever, or at least %s, got %s", shortText(shortestMaxAge), shortText(c.MaxAge))
-	}
-	if c.MaxBytes != 0 && c.MaxBytes < leastMaxBytes {
-		found.add("NATS_MAX_BYTES", "must be 0, which is no limit, or at least %d, got %d", leastMaxBytes, c.MaxBytes)
-	}
-	return found
-}
-
-// judgeServer looks at what only makes sense with, or without, NATS_URL.
-func (c NATSConfig) judgeServer(found *problems) {
-	files := []struct{ variable, path string }{
-		{"NATS_CREDS_FILE", c.CredsFile},
-		{"NATS_TLS_CA_FILE", c.TLSCAFile},
-		{"NATS_TLS_CERT_FILE", c.TLSCertFile},
-		{"NATS_TLS_KEY_FILE", c.TLSKeyFile},
-	}
-	for _, file := range files {
-		switch err := readableFile(file.path); {
-		case file.path == "":
-		case c.URL == "":
-			found.add(file.variable, "must be set only together with NATS_URL; without it the server inside this program is used")
-		case err != nil:
-			found.add(file.variable, "must be a file that can be read: %s", err)
-		}
-	}
-	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		found.add(missing(c.TLSCertFile, "NATS_TLS_CERT_FILE", "NATS_TLS_KEY_FILE"), "must be set too: certificate and key belong together")
-	}
-	if c.URL != "" {
-		if what := wrongServers(c.URL); what != "" {
-			found.add("NATS_URL", "%s", what)
-		}
-		return
-	}
-	if c.DataDir == "" {
-		found.add("NATS_DATA_DIR", "must be set to a directory, such as ./data, or NATS_URL to a server")
-	}
-	if c.Replicas > 1 && c.Replicas <= mostReplicas {
-		found.add("NATS_REPLICAS", "must be 1 for the server inside this program, got %d; set NATS_URL to use a cluster", c.Replicas)
-	}
-}
-
-// missing names the variable whose partner is the one that is set.
-func missing(first, firstName, secondName string) string {
-	if first == "" {
-		return firstName
-	}
-	return secondName
-}
-
-// readableFile opens and closes the file.
-func readableFile(path string) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.CopyN(io.Discard, f, 1) // a directory opens, but cannot be read
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s is empty", path)
-	}
-	return err
-}
-
-// wrongServers says what is wrong with the NATS addresses, "" when nothing.
-func wrongServers(servers ServerURL) string {
-	for server := range strings.SplitSeq(string(servers), ",") {
-		u, err := url.Parse(strings.TrimSpace(server))
-		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return "must be addresses such as nats://nats:4222 or tls://nats.example.com:4222, separated by commas, got " + shownValue(server)
-		}
 	}
 	return ""
 }

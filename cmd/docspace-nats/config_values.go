@@ -117,3 +117,38 @@ func (s *Start) Decode(value string) error {
 	*s = Start{at: at.UTC()}
 	return nil
 }
+
+// Sync says when what was stored has to be on the disk. Its zero value is the
+// default of the server inside this program.
+type Sync struct {
+	Always   bool
+	Interval time.Duration
+}
+
+// Bounds of Sync: less is always, and more leaves it to the system.
+const (
+	shortestSync = 100 * time.Millisecond
+	longestSync  = 10 * time.Minute
+)
+
+// String writes what Decode reads.
+func (s Sync) String() string {
+	if s.Always {
+		return "always"
+	}
+	return shortText(s.Interval)
+}
+
+// Decode reads "always" or a duration.
+func (s *Sync) Decode(value string) error {
+	if value == "always" {
+		*s = Sync{Always: true}
+		return nil
+	}
+	interval, err := time.ParseDuration(value)
+	if err != nil || interval < shortestSync || interval > longestSync {
+		return fmt.Errorf("must be always, or a duration from %s to %s, got %s", shortText(shortestSync), shortText(longestSync), shownValue(value))
+	}
+	*s = Sync{Interval: interval}
+	return nil
+}

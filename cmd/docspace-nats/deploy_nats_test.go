@@ -44,7 +44,7 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	url := natsServer(t)
 	violations := make(chan error, 16)
 	nc, err := publisher.Connect(t.Context(), publisher.ConnectOptions{
-		URL: strings.Replace(url, "nats://", "nats://connector:"+natsPasswords["connector"]+"@", 1),
+		URL: url, User: "connector", Password: func() (string, error) { return natsPasswords["connector"], nil }, Inbox: inbox(t),
 		Changed: func(_ bool, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
 				violations <- err
@@ -56,12 +56,15 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	}
 	t.Cleanup(nc.Close)
 
-	if _, err := publisher.Open(t.Context(), nc, publisher.Options{}); err != nil {
+	if _, err := publisher.Open(t.Context(), nc, publisher.Options{Inbox: inbox(t)}); err != nil {
 		t.Fatalf("create the stream: %v", err)
 	}
-	stream, err := publisher.Open(t.Context(), nc, publisher.Options{})
+	stream, err := publisher.Open(t.Context(), nc, publisher.Options{Inbox: inbox(t)})
 	if err != nil {
 		t.Fatalf("find the stream: %v", err)
+	}
+	if found := stream.Findings(); len(found) > 0 {
+		t.Errorf("findings: %v", found)
 	}
 	mark := checkpoint.Mark{Folder: 42}
 	event := schema.Event{ID: "42-1", PartitionKey: "42", Type: "com.onlyoffice.docspace.file.uploaded.v1"}
@@ -73,7 +76,7 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	if again, err := stream.Mark(t.Context(), 42); err != nil || again.Revision != mark.Revision {
 		t.Errorf("mark: got revision %d, %v; want %d", again.Revision, err, mark.Revision)
 	}
-	singly, err := publisher.Open(t.Context(), nc, publisher.Options{Commit: publisher.Dedup})
+	singly, err := publisher.Open(t.Context(), nc, publisher.Options{Inbox: inbox(t), Commit: publisher.Dedup})
 	if err != nil {
 		t.Fatalf("find the stream for dedup commits: %v", err)
 	}
@@ -96,6 +99,51 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	nc.Close()
 	for err := range violations {
 		t.Errorf("the server refused the connector: %v", err)
+	}
+}
+
+// What the connector needs is one table; a test of the publisher holds that to
+// what the connector sends.
+func TestTheConnectorHasThePermissionsItNeedsAndNoOther(t *testing.T) {
+	t.Parallel()
+	want, got := make(map[publisher.Operation][]string), make(map[publisher.Operation][]string)
+	for _, p := range publisher.Permissions(publisher.Options{Inbox: inbox(t)}) {
+		want[p.Operation] = append(want[p.Operation], p.Subject)
+	}
+	for _, user := range natsOptions(t).Users {
+		if user.Username == "connector" {
+			got[publisher.Publish], got[publisher.Subscribe] = user.Permissions.Publish.Allow, user.Permissions.Subscribe.Allow
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("deploy/nats/accounts.conf (-want +got):\n%s", diff)
+	}
+}
+
+// inbox is the prefix every way to run gives the connector.
+func inbox(t *testing.T) string {
+	t.Helper()
+	pod, container := podEnv(t)["NATS_INBOX_PREFIX"], at(compose(t), "services", "connector", "environment", "NATS_INBOX_PREFIX")
+	if pod == "" || pod != container {
+		t.Fatalf("NATS_INBOX_PREFIX is %q in the pod and %q in Compose", pod, container)
+	}
+	return pod
+}
+
+func TestNoReaderSeesTheConnectorsAnswers(t *testing.T) {
+	t.Parallel()
+	url := natsServer(t)
+	for user, may := range map[string]bool{"connector": true, "reader": false} {
+		nc := natsUser(t, url, user)
+		if _, err := nc.SubscribeSync(inbox(t) + ".>"); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.FlushTimeout(5 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if refused := errors.Is(nc.LastError(), nats.ErrPermissionViolation); refused == may {
+			t.Errorf("%s: %v", user, nc.LastError())
+		}
 	}
 }
 
@@ -131,7 +179,6 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "STREAM.INFO.DOCSPACE_MARKS", ""},
 			{api + "CONSUMER.CREATE.DOCSPACE.c.docspace.checkpoint.*", consumer("c", "docspace.checkpoint.*")},
 			{api + "CONSUMER.CREATE.DOCSPACE.f.docspace.folder.42.>", consumer("f", "docspace.folder.42.>")},
-			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
 			{api + "CONSUMER.MSG.NEXT.DOCSPACE.c", `{"batch":1,"no_wait":true}`},
 			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
 			{"docspace.folder.42.file.renamed", "{}"},
@@ -155,6 +202,7 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "STREAM.DELETE.DOCSPACE_MARKS", ""},
 			{api + "STREAM.PURGE.DOCSPACE_MARKS", ""},
 			{api + "STREAM.NAMES", ""},
+			{api + "CONSUMER.INFO.DOCSPACE.c", ""},
 			{api + "CONSUMER.CREATE.DOCSPACE.c", consumer("c", "")},
 			{api + "CONSUMER.DURABLE.CREATE.DOCSPACE.c", consumer("c", "")},
 			{api + "DIRECT.GET.DOCSPACE.docspace.folder.42.file.uploaded", ""},
@@ -251,7 +299,12 @@ func ask(t *testing.T, nc *nats.Conn, subject, body string) error {
 // natsUser connects as one of the users of accounts.conf.
 func natsUser(t *testing.T, url, name string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect())
+	prefix := "_INBOX"
+	if name == "connector" {
+		prefix = inbox(t)
+	}
+	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect(), nats.CustomInboxPrefix(prefix),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatalf("connect as %s: %v", name, err)
 	}

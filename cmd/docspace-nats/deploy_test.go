@@ -187,9 +187,11 @@ func TestTheDeployedSettingsAreValid(t *testing.T) {
 	} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			environ["DOCSPACE_API_KEY_FILE"] = writeFile(t, "api_key", "sk-hunter2\n")
 			var list []string
 			for name, value := range environ {
+				if strings.HasSuffix(name, "_FILE") {
+					value = writeFile(t, name, "sk-hunter2\n")
+				}
 				list = append(list, name+"="+value)
 			}
 			config, problems := loadInChild(t, list...)

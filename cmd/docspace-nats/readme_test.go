@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,11 +15,21 @@ import (
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
 	"docspace-nats/poller/queue/queuetest"
+	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
 
 func TestTheReadmeTableIsTheConfiguration(t *testing.T) {
 	holdReadme(t, "config", ConfigTable())
+}
+
+func TestTheReadmeListsThePermissionsThatAreTried(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| The connector has to | on | for |\n|---|---|---|\n")
+	for _, p := range publisher.Permissions(publisher.Options{}) {
+		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", p.Operation, p.Subject, p.Why)
+	}
+	holdReadme(t, "permissions", b.String())
 }
 
 func TestTheReadmeShowsARealEvent(t *testing.T) {

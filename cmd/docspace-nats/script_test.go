@@ -28,6 +28,8 @@ import (
 //	website                 a server that answers HTML: sets $WEBSITE
 //	taken                   an address that is in use: sets $TAKEN
 //	nats                    a NATS server: sets $NATS
+//	accounts                a NATS server with the users of deploy/nats: sets
+//	                        $ACCOUNTS, $CONNECTOR and $READER, their passwords
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
 //	stored N                $NATS holds so many events
 //	exits CODE COMMAND...   the command ends with that code
@@ -40,13 +42,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"portal":  portalScript(t),
-			"website": websiteScript,
-			"taken":   takenScript,
-			"nats":    natsScript(t),
-			"stream":  streamScript(t),
-			"stored":  storedScript(t),
-			"exits":   exitsScript,
+			"portal":   portalScript(t),
+			"website":  websiteScript,
+			"taken":    takenScript,
+			"nats":     natsScript(t),
+			"accounts": accountsScript(t),
+			"stream":   streamScript(t),
+			"stored":   storedScript(t),
+			"exits":    exitsScript,
 		},
 	})
 }
@@ -98,6 +101,14 @@ func takenScript(ts *testscript.TestScript, _ bool, _ []string) {
 func natsScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Setenv("NATS", natstest.Run(t).URL())
+	}
+}
+
+func accountsScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		ts.Setenv("ACCOUNTS", natsServer(t))
+		ts.Setenv("CONNECTOR", natsPasswords["connector"])
+		ts.Setenv("READER", natsPasswords["reader"])
 	}
 }
 

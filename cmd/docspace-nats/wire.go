@@ -167,7 +167,14 @@ const localPort = 4222
 // startLocal starts the embedded server on the usual port, or on a free one
 // when that is taken.
 func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
-	options := publisher.LocalOptions{Dir: cfg.DataDir, Port: localPort, Log: natsLog(log)}
+	options := publisher.LocalOptions{
+		Dir:          cfg.DataDir,
+		Port:         localPort,
+		MaxStore:     cfg.DataMaxBytes,
+		SyncAlways:   cfg.DataSync.Always,
+		SyncInterval: cfg.DataSync.Interval,
+		Log:          natsLog(log),
+	}
 	if !free(localPort) {
 		options.Port = 0
 	}
@@ -196,21 +203,30 @@ func free(port int) bool {
 func connectOptions(cfg NATSConfig) publisher.ConnectOptions {
 	return publisher.ConnectOptions{
 		URL:         string(cfg.URL),
+		Inbox:       cfg.InboxPrefix,
+		User:        cfg.User,
+		Password:    publisher.Secret(cfg.PasswordSource()),
+		Token:       publisher.Secret(cfg.TokenSource()),
+		NKeySeed:    cfg.NKeyFile,
 		Credentials: cfg.CredsFile,
 		CA:          cfg.TLSCAFile,
 		Cert:        cfg.TLSCertFile,
 		Key:         cfg.TLSKeyFile,
+		TLSFirst:    cfg.TLSFirst,
 	}
 }
 
 func streamOptions(cfg NATSConfig) publisher.Options {
 	return publisher.Options{
-		Stream:   cfg.Stream,
-		Prefix:   cfg.SubjectPrefix,
-		Replicas: cfg.Replicas,
-		MaxAge:   cfg.MaxAge,
-		MaxBytes: cfg.MaxBytes,
-		Commit:   publisher.Mode(cfg.Commit),
+		Stream:     cfg.Stream,
+		Prefix:     cfg.SubjectPrefix,
+		Domain:     cfg.JSDomain,
+		Inbox:      cfg.InboxPrefix,
+		Replicas:   cfg.Replicas,
+		MaxAge:     cfg.MaxAge,
+		MaxBytes:   cfg.MaxBytes,
+		Commit:     publisher.Mode(cfg.Commit),
+		MessageIDs: cfg.MsgID == "always",
 	}
 }
 

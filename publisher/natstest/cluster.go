@@ -19,7 +19,7 @@ type ServerCluster struct {
 
 // Cluster starts n servers that form one JetStream cluster and waits until it
 // has a leader.
-func Cluster(t testing.TB, n int) *ServerCluster {
+func Cluster(t testing.TB, n int, options ...Option) *ServerCluster {
 	t.Helper()
 	routes := freeAddresses(t, n)
 	c := new(ServerCluster)
@@ -30,10 +30,37 @@ func Cluster(t testing.TB, n int) *ServerCluster {
 			o.Cluster.Host = "127.0.0.1"
 			o.Cluster.Port = routes[i].Port
 			o.Routes = server.RoutesFromStr(join(routes))
+			for _, option := range options {
+				option(o)
+			}
 		}))
 	}
 	c.waitLeader(t)
 	return c
+}
+
+// HubAndLeaf starts two servers with JetStream in the domains "hub" and "leaf",
+// the second a leaf node of the first, and waits until they are connected.
+func HubAndLeaf(t testing.TB) (hub, leaf *Server) {
+	t.Helper()
+	address := freeAddresses(t, 1)
+	hub = Run(t, func(o *server.Options) {
+		o.ServerName, o.JetStreamDomain = "hub", "hub"
+		o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", address[0].Port
+	})
+	leaf = Run(t, func(o *server.Options) {
+		o.ServerName, o.JetStreamDomain = "leaf", "leaf"
+		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: server.RoutesFromStr(join(address))}}
+	})
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startup); time.Now().Before(deadline); <-tick.C {
+		if hub.Embedded().NumLeafNodes() == 1 {
+			return hub, leaf
+		}
+	}
+	t.Fatalf("the leaf node is not connected after %s", startup)
+	return nil, nil
 }
 
 // URL lists the addresses of all servers.

@@ -76,10 +76,14 @@ func (s *Server) Shutdown() {
 	srv.WaitForShutdown()
 }
 
-// Restart stops the server and starts it again, on the same directory and port.
-func (s *Server) Restart() {
+// Restart stops the server and starts it again, on the same directory and port,
+// with what the options change.
+func (s *Server) Restart(options ...Option) {
 	s.t.Helper()
 	s.Shutdown()
+	for _, option := range options {
+		option(s.opts)
+	}
 	s.start()
 }
 

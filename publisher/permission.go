@@ -1,0 +1,120 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+)
+
+// An Operation is what a NATS user needs permission for.
+type Operation string
+
+// The operations.
+const (
+	Publish   Operation = "publish"
+	Subscribe Operation = "subscribe"
+)
+
+// A Permission is one the user of the connector needs.
+type Permission struct {
+	Operation Operation
+	Subject   string // as the permissions of a user are written, with wildcards
+	Why       string // what it is for
+
+	severity Severity // of its lack
+	creates  bool     // needed only where the stream is absent
+}
+
+// Permissions is everything the connector publishes and subscribes to, with
+// these options. There is no other list: Open and Inspect try each of them, and
+// the user in deploy/nats has exactly these.
+func Permissions(o Options) []Permission {
+	o = o.withDefaults()
+	stream, api := o.Stream, o.apiPrefix()
+	marks := stream + copySuffix
+	return []Permission{
+		{Publish, o.Prefix + ".folder.>", "events", Broken, false},
+		{Publish, o.Prefix + ".checkpoint.*", "marks", Broken, false},
+		{Publish, api + "INFO", "which server is this?", Broken, false},
+		{Publish, api + "STREAM.INFO." + stream, "is the stream there, and fit?", Broken, false},
+		{Publish, api + "STREAM.CREATE." + stream, "only where it is absent", Broken, true},
+		{Publish, api + "STREAM.MSG.GET." + stream, "a mark, from the leader", Broken, false},
+		{Publish, api + "STREAM.INFO." + marks, "is the copy of the marks there?", Warning, false},
+		{Publish, api + "STREAM.CREATE." + marks, "only where it is absent", Warning, true},
+		{Publish, api + "STREAM.MSG.GET." + marks, "a mark that a limit of the stream has removed", Broken, false},
+		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".checkpoint.*", "all marks, through a short-lived consumer", Broken, false},
+		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".folder.*.>", "a folder's events, to find rows that are missing", Broken, false},
+		{Publish, api + "CONSUMER.MSG.NEXT." + stream + ".*", "what such a consumer reads", Broken, false},
+		{Publish, api + "CONSUMER.DELETE." + stream + ".*", "such a consumer, once it is done", Warning, false},
+		{Subscribe, o.inbox() + ".>", "answers", Broken, false},
+	}
+}
+
+// refusedPermissions tries every permission and returns those the server
+// refuses. Nothing is stored, changed or read by it.
+func (j *JetStream) refusedPermissions(ctx context.Context) ([]Permission, error) {
+	var refused []Permission
+	for _, p := range Permissions(j.o) {
+		allowed, err := j.try(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("try the permission to %s %s: %w", p.Operation, p.Subject, err)
+		}
+		if !allowed {
+			refused = append(refused, p)
+		}
+	}
+	return refused, nil
+}
+
+// try uses a permission once, on a subject it covers and behind which there is
+// nothing: a consumer nobody has, a request without its body, a message that
+// expects a stream of an impossible name. The server says no by an error of the
+// connection, before it answers to the ping that follows.
+func (j *JetStream) try(ctx context.Context, p Permission) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	subject := strings.Replace(strings.ReplaceAll(p.Subject, "*", nuid.Next()), ">", "0.probe."+nuid.Next(), 1)
+	switch p.Operation {
+	case Subscribe:
+		sub, err := j.nc.SubscribeSync(subject)
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+	default:
+		msg := nats.NewMsg(subject)
+		msg.Header.Set(nats.ExpectedStreamHdr, ".")
+		if err := j.nc.PublishMsg(msg); err != nil {
+			return false, err
+		}
+	}
+	if err := j.nc.FlushWithContext(ctx); err != nil {
+		return false, err
+	}
+	last := j.nc.LastError()
+	return !errors.Is(last, nats.ErrPermissionViolation) || !strings.Contains(last.Error(), strconv.Quote(subject)), nil
+}
+
+// lacking says what the lack of permissions means where the stream is there, or
+// is absent.
+func lacking(refused []Permission, absent bool) Findings {
+	var findings Findings
+	for _, p := range refused {
+		if p.creates && !absent {
+			continue
+		}
+		findings = append(findings, Finding{
+			Severity: p.severity,
+			Setting:  fmt.Sprintf("permission to %s %s", p.Operation, p.Subject),
+			Have:     "missing",
+			Need:     "to be granted to this NATS user",
+			Why:      p.Why,
+		})
+	}
+	return findings
+}
