@@ -2,12 +2,14 @@ package publisher
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -54,8 +56,9 @@ type LocalOptions struct {
 	// means every ten seconds.
 	SyncInterval time.Duration
 
-	// MaxStore bounds the disk it takes, in bytes; zero means three quarters
-	// of what is free at the start.
+	// MaxStore bounds the disk it takes, in bytes: at the limit it refuses what
+	// is new and drops nothing. Zero means three quarters of what would be free
+	// without it at the start.
 	MaxStore int64
 
 	// Log receives what the server has to say; nil drops it.
@@ -65,9 +68,19 @@ type LocalOptions struct {
 // Local is a NATS server with JetStream inside this process, for a single
 // machine: a user who has only a portal needs nothing else. It listens on
 // 127.0.0.1 without credentials, so every user of the machine can connect.
+//
+// A write that fails, as on a full disk, stops it; it starts again by itself
+// once the disk takes data: see localrepair.go.
 type Local struct {
-	srv  *server.Server
-	lock *os.File
+	o      LocalOptions // with the port it got
+	lock   *os.File
+	stop   context.CancelFunc
+	done   chan struct{} // closed when watch has ended
+	failed chan string   // what the server says about a write that failed
+
+	mu      sync.Mutex
+	srv     *server.Server // nil while it is stopped
+	trouble error          // why it is
 }
 
 // StartLocal starts the server and waits until it has recovered what is in Dir
@@ -76,8 +89,12 @@ func StartLocal(o LocalOptions) (*Local, error) {
 	if o.Dir == "" {
 		return nil, errors.New("embedded NATS: the directory is not set")
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("embedded NATS: %w", err)
+	// What is below is closed to others even where the directory itself is
+	// somebody else's, such as the mount point of a volume.
+	for _, dir := range []string{o.Dir, filepath.Join(o.Dir, server.JetStreamStoreDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("embedded NATS: %w", err)
+		}
 	}
 	// The server itself does not notice a second one on the same files, and
 	// the two would destroy them.
@@ -85,12 +102,15 @@ func StartLocal(o LocalOptions) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS in %s: %w", o.Dir, err)
 	}
-	srv, err := startServer(o)
-	if err != nil {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Local{o: o, lock: lock, stop: stop, done: make(chan struct{}), failed: make(chan string, 1)}
+	if err := l.start(); err != nil {
+		stop()
 		_ = lock.Close()
 		return nil, fmt.Errorf("embedded NATS in %s: %w", o.Dir, err)
 	}
-	return &Local{srv: srv, lock: lock}, nil
+	go l.watch(ctx)
+	return l, nil
 }
 
 // LocalUsable tells why StartLocal could not use a directory, nil when it could.
@@ -107,12 +127,9 @@ func LocalUsable(dir string) error {
 		if !info.IsDir() {
 			return fmt.Errorf("%s is no directory", at)
 		}
-		probe, err := os.CreateTemp(at, ".docspace-nats-*")
-		if err != nil {
+		if err := room(at); err != nil {
 			return err
 		}
-		_ = probe.Close()
-		_ = os.Remove(probe.Name())
 		break
 	}
 	name := filepath.Join(dir, lockName)
@@ -126,20 +143,27 @@ func LocalUsable(dir string) error {
 	return lock.Close()
 }
 
-func startServer(o LocalOptions) (*server.Server, error) {
-	srv, err := server.NewServer(o.serverOptions())
+// start starts the server, at first and after each repair, on the same port.
+func (l *Local) start() error {
+	srv, err := server.NewServer(l.o.serverOptions())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	log := &localLog{to: o.Log, fatal: make(chan string, 1)}
+	log := &localLog{to: l.o.Log, fatal: make(chan string, 1), failed: l.failed}
 	srv.SetLoggerV2(log, false, false, false)
 	srv.Start()
 	if err := waitReady(srv, log.fatal); err != nil {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return nil, err
+		return err
 	}
-	return srv, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if addr, ok := srv.Addr().(*net.TCPAddr); ok {
+		l.o.Port = addr.Port
+	}
+	l.srv, l.trouble = srv, nil
+	return nil
 }
 
 // waitReady waits until clients can connect, or the server gives up, which it
@@ -184,21 +208,34 @@ var _ nats.InProcessConnProvider = (*Local)(nil)
 
 // URL is the address for other programs on this machine.
 func (l *Local) URL() string {
-	addr, ok := l.srv.Addr().(*net.TCPAddr)
-	if !ok {
-		return ""
-	}
-	return "nats://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(addr.Port))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return "nats://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(l.o.Port))
 }
 
 // InProcessConn connects without a socket. It makes Local usable as
-// ConnectOptions.Local.
-func (l *Local) InProcessConn() (net.Conn, error) { return l.srv.InProcessConn() }
+// ConnectOptions.Local, which connects again when a repair is done.
+func (l *Local) InProcessConn() (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.srv == nil {
+		return nil, l.trouble
+	}
+	return l.srv.InProcessConn()
+}
+
+// Trouble tells why the server is stopped, nil when it is not.
+func (l *Local) Trouble() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.trouble
+}
 
 // Shutdown stops the server, waits until its files are closed, and gives the
 // directory free. Connections should be drained before.
 func (l *Local) Shutdown() {
-	l.srv.Shutdown()
-	l.srv.WaitForShutdown()
+	l.stop()
+	<-l.done
+	l.halt(errors.New("the embedded server was shut down"))
 	_ = l.lock.Close()
 }

@@ -7,9 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"docspace-nats/checkpoint"
@@ -38,6 +42,10 @@ func TestTheEmbeddedServerListensOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	l := startLocal(t, LocalOptions{Dir: t.TempDir()})
 	defer l.Shutdown()
+	ports := l.srv.PortsInfo(10 * time.Second)
+	if diff := cmp.Diff(&server.Ports{Nats: []string{l.URL()}}, ports); diff != "" {
+		t.Errorf("open ports (-want +got):\n%s", diff)
+	}
 	u, err := url.Parse(l.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +58,26 @@ func TestTheEmbeddedServerListensOnLoopbackOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	nc.Close()
+}
+
+func TestWhatTheEmbeddedServerStoresIsClosedToOthers(t *testing.T) {
+	t.Parallel()
+	fresh, mounted := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	if err := os.Chmod(mounted, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir, private := range map[string]string{fresh: fresh, mounted: filepath.Join(mounted, "jetstream")} {
+		l := startLocal(t, LocalOptions{Dir: dir})
+		push(t, open(t, localConn(t, l), Options{}), checkpoint.Mark{Folder: 7}, 1)
+		l.Shutdown()
+		info, err := os.Stat(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode != 0o700 {
+			t.Errorf("%s has mode %o", private, mode)
+		}
+	}
 }
 
 func TestASecondEmbeddedServerOnTheSameDirectoryIsRefused(t *testing.T) {

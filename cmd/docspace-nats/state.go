@@ -86,6 +86,8 @@ func (s *stateServer) ready() error {
 	switch {
 	case c == nil:
 		return errors.New("starting: waiting for NATS and the stream")
+	case c.local != nil && c.local.Trouble() != nil:
+		return c.local.Trouble()
 	case !c.nc.IsConnected():
 		return errors.New("not connected to NATS")
 	}
