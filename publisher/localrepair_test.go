@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/checkpoint"
@@ -153,4 +154,29 @@ func (l *log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.lines, "\n")
+}
+
+// A disk fails in other ways than by being full, which tests cannot bring about:
+// the server then says one of two things.
+func TestAServerThatGaveUpForAnotherReasonIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	for what, giveUp := range map[string]func(*server.Server){
+		"JetStream is switched off": func(s *server.Server) { _ = s.ShutdownJetStream() },
+		"a stream takes no writes": func(s *server.Server) {
+			s.Errorf("Filestore [DOCSPACE] Critical write error: %v", "input/output error")
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var said log
+			l := startLocal(t, LocalOptions{Dir: t.TempDir(), Log: said.add})
+			t.Cleanup(l.Shutdown)
+			j := open(t, localConn(t, l), Options{})
+			mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
+			giveUp(l.srv)
+			eventually(t, "the server is back", func() bool { return said.has(LocalInfo, "stores again") && j.nc.IsConnected() })
+			push(t, j, mark, 10)
+			checkInvariants(t, j, 7)
+		})
+	}
 }
