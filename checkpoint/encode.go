@@ -45,6 +45,7 @@ type wire struct {
 	Since       time.Time      `json:"since,omitzero"`
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
 	Writer      string         `json:"writer,omitzero"`
+	Portal      string         `json:"portal,omitzero"`
 	Extra       jsontext.Value `json:",embed"`
 }
 
@@ -73,6 +74,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Since:       m.Since.UTC(),
 		LastPoll:    m.LastPoll.UTC(),
 		Writer:      m.Writer,
+		Portal:      m.Portal,
 		Extra:       m.extra,
 	}, json.Deterministic(true))
 	if err != nil {
@@ -126,6 +128,7 @@ func Decode(b []byte) (Mark, error) {
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,
 		Writer:      w.Writer,
+		Portal:      w.Portal,
 		extra:       w.Extra,
 	}, nil
 }

@@ -82,6 +82,7 @@ type Mark struct {
 	Since       time.Time // when the folder got its first mark
 	LastPoll    time.Time // poll that led to this mark; idle polls write none
 	Writer      string    // process that wrote it
+	Portal      string    // host of the portal the folder is in; "" in marks of versions that did not say
 
 	// Revision says which stored mark this is: the stream sequence of its
 	// message, 0 when none is stored. It is the fence of the next commit and

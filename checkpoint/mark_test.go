@@ -26,6 +26,7 @@ var sample = Mark{
 	Since:       time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
 	LastPoll:    time.Date(2026, 3, 2, 12, 4, 9, 0, time.UTC),
 	Writer:      "host-1/4711",
+	Portal:      "docs.example.com",
 }
 
 var unnumbered = Mark{
@@ -46,7 +47,7 @@ func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	t.Parallel()
 	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
 		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"places":"q8IFWQLV_aLKmjoArAI","seal":"5011:1772453045:9f86d081",` +
-		`"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711"}`
+		`"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com"}`
 	got, err := sample.Encode()
 	if err != nil || string(got) != want {
 		t.Fatalf("Encode() = %v\n%s\nwant\n%s", err, got, want)
@@ -150,6 +151,18 @@ func TestAMarkOfANewerMajorVersionIsRefused(t *testing.T) {
 	_, err := Decode([]byte(`{"version":"2.0","folder":1,"accounted":0}`))
 	if !errors.Is(err, ErrNewerVersion) {
 		t.Fatalf("Decode = %v, want ErrNewerVersion", err)
+	}
+}
+
+func TestAMarkThatDoesNotNameItsPortalIsReadAndWrittenAsItIs(t *testing.T) {
+	t.Parallel()
+	const old = `{"version":"1.0","folder":1,"accounted":5,"writer":"host-1/4711"}`
+	m, err := Decode([]byte(old))
+	if err != nil || m.Portal != "" {
+		t.Fatalf("portal %q, %v", m.Portal, err)
+	}
+	if b, err := m.Encode(); err != nil || string(b) != old {
+		t.Fatalf("Encode = %s, %v", b, err)
 	}
 }
 

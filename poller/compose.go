@@ -23,7 +23,7 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 	}
 	next.State, next.Reason = stateAfter(mark, r)
 	next.Accounted += r.size() - r.removed
-	next.LastPoll, next.Writer = now, p.opts.Writer
+	next.LastPoll, next.Writer, next.Portal = now, p.opts.Writer, p.opts.Feed.Portal
 
 	feed := p.feed(mark.Folder)
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)

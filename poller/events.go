@@ -13,8 +13,9 @@ import (
 
 // A Feed is a folder as its events name it, and what they may tell.
 type Feed struct {
-	Portal     string // host, "docs.example.com"
-	SourceBase string // address of the portal, "https://docs.example.com"
+	Portal     string   // host, "docs.example.com"
+	Formerly   []string // hosts the same portal had before
+	SourceBase string   // address of the portal, "https://docs.example.com"
 	Folder     int
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown

@@ -12,9 +12,11 @@
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
-// schedule.go takes folders from the queue and polls them, trouble.go holds them
-// back, cadence.go and lanes.go say when, discover.go which folders; hint.go, hint_queue.go and ancestry.go follow webhooks. standing.go and
-// metrics.go say how it goes, tooold.go refuses portals that cannot be read.
+// portals.go keeps the folders of two portals apart, tooold.go refuses portals that
+// cannot be read. schedule.go takes folders from the queue and polls them, stock.go
+// keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
+// discover.go which folders; hint.go, hint_queue.go and ancestry.go follow webhooks.
+// standing.go, tell.go and metrics.go say how it goes.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
 // a Ledger, whose all-or-nothing commit makes crashes, competing processes and
@@ -183,7 +185,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 }
 
 // mark returns the folder's mark. A folder nobody published yet starts where
-// the options say.
+// the options say, and one of another portal is left alone.
 func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
 	mark, err := p.ledger.Mark(ctx, folder)
 	if err != nil {
@@ -192,7 +194,7 @@ func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) 
 	if mark.Revision == 0 {
 		mark.Anchor = p.opts.Anchor
 	}
-	return mark, nil
+	return mark, p.opts.Feed.Owns(mark)
 }
 
 // read asks the walk for what is next, looks deeper for rows that are missing,

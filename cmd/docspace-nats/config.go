@@ -28,6 +28,7 @@ type Config struct {
 // DocSpaceConfig says which portal is watched, as whom, and what of it.
 type DocSpaceConfig struct {
 	URL          string  `envconfig:"DOCSPACE_URL" desc:"Address of the portal, such as https://docs.example.com. Required."`
+	Formerly     Hosts   `envconfig:"DOCSPACE_FORMERLY" desc:"Hosts the same portal had before, separated by commas, for a stream that was begun under them. A stream of another portal is refused."`
 	APIKey       Secret  `envconfig:"DOCSPACE_API_KEY" desc:"API key, or personal access token, of the account that watches (scopes files:read and rooms:read). One kind of credentials is required: a key, a token, or a user name with its password."`
 	APIKeyFile   string  `envconfig:"DOCSPACE_API_KEY_FILE" desc:"File that holds the API key; read again when the portal refuses the key or denies it access, so it can be replaced without a restart."`
 	Token        Secret  `envconfig:"DOCSPACE_TOKEN" desc:"Session token, instead of an API key."`

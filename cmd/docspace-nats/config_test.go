@@ -52,7 +52,7 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 	if problems != "<nil>" {
 		t.Fatalf("problems: %s", problems)
 	}
-	want := "{DocSpace:{URL:https://docs.example.com APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
+	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
 		"NATS:{URL: User: Password:[hidden] PasswordFile: Token:[hidden] TokenFile: NKeyFile: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: TLSFirst:false JSDomain: InboxPrefix:_INBOX " +
 		"Stream:DOCSPACE SubjectPrefix:docspace Commit:auto MsgID:auto Replicas:1 MaxAge:0s MaxBytes:0 DataDir:./data DataMaxBytes:0 DataSync:10s} " +
 		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"
@@ -66,7 +66,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	pem := writeFile(t, "some.pem", "pem")
 	got, problems := loadInChild(t,
 		"DOCSPACE_URL=http://localhost:8092", "DOCSPACE_USERNAME=a@example.com", "DOCSPACE_PASSWORD_FILE="+writeFile(t, "password", "hunter2\n"),
-		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=full",
+		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=full", "DOCSPACE_FORMERLY=old.example.com, older.example.com:8443",
 		"NATS_URL=tls://a.example.com,tls://b.example.com:4223", "NATS_USER=connector", "NATS_PASSWORD_FILE="+writeFile(t, "nats", "hunter2\n"), "NATS_TLS_CA_FILE="+pem,
 		"NATS_TLS_FIRST=true", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX_connector", "NATS_MSG_ID=always", "NATS_DATA_MAX_BYTES=5000000001", "NATS_DATA_SYNC=always",
 		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d", "NATS_COMMIT=dedup",
@@ -77,7 +77,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		t.Fatalf("problems: %s", problems)
 	}
 	for _, want := range []string{
-		"Username:a@example.com", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:full",
+		"Username:a@example.com", "Formerly:old.example.com,older.example.com:8443", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:full",
 		"URL:tls://a.example.com,tls://b.example.com:4223", "User:connector Password:[hidden] PasswordFile:/", "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
 		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "Commit:dedup", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
 		"TLSFirst:true JSDomain:leaf InboxPrefix:_INBOX_connector", "MsgID:always", "DataMaxBytes:5000000001 DataSync:always",
@@ -96,7 +96,7 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, got := loadInChild(t,
 		"DOCSPACE_URL=ftp://docs.example.com", "DOCSPACE_API_KEY=sk-hunter2", "DOCSPACE_TOKEN_FILE=/nowhere/token",
-		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=minimal",
+		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FORMERLY=https://old.example.com", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=minimal",
 		"NATS_STREAM=a.b", "NATS_SUBJECT_PREFIX=$JS", "NATS_COMMIT=both", "NATS_REPLICAS=three", "NATS_MAX_AGE=1ms", "NATS_MAX_BYTES=-1", "NATS_CREDS_FILE=/nowhere/creds",
 		"POLL_MIN_INTERVAL=10ms", "POLL_MAX_INTERVAL=10", "POLL_REQUESTS_PER_MINUTE=-1", "POLL_MAX_IN_FLIGHT=51",
 		"NATS_PASSWORD=hunter5", "NATS_TLS_FIRST=perhaps", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX.>", "NATS_MSG_ID=never", "NATS_DATA_MAX_BYTES=1", "NATS_DATA_SYNC=1h",
@@ -104,6 +104,7 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 	want := `DOCSPACE_APIKEY: is not a setting of docspace-nats; did you mean DOCSPACE_API_KEY?
 HINTS_SECRETS: is not a setting of docspace-nats; did you mean HINTS_SECRET?
 DOCSPACE_URL: must be an http or https address, got "ftp://docs.example.com"
+DOCSPACE_FORMERLY: must be hosts such as docs.example.com, separated by commas, got "https://old.example.com"
 DOCSPACE_TOKEN_FILE: open /nowhere/token: no such file or directory
 DOCSPACE_TOKEN_FILE: must not be set together with DOCSPACE_API_KEY; keep one kind of credentials
 DOCSPACE_FOLDERS: must be rooms, or folder ids from 1 to 2147483647 separated by commas, got "two"

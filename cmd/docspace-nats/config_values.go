@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,34 @@ func repeated(ids []int) (id int, twice bool) {
 		}
 	}
 	return 0, false
+}
+
+// maxHosts is how many names a portal may have had.
+const maxHosts = 100
+
+// Hosts are the hosts of portals, with a port where the address has one.
+type Hosts []string
+
+// String writes what Decode reads.
+func (h Hosts) String() string { return strings.Join(h, ",") }
+
+// Decode reads a comma-separated list; nothing is none.
+func (h *Hosts) Decode(value string) error {
+	*h = nil
+	if strings.TrimSpace(value) == "" {
+		return nil
+	}
+	if strings.Count(value, ",") >= maxHosts {
+		return fmt.Errorf("must name at most %d hosts", maxHosts)
+	}
+	for text := range strings.SplitSeq(value, ",") {
+		text = strings.TrimSpace(text)
+		if u, err := url.Parse("https://" + text); err != nil || u.Host != text || u.Hostname() == "" {
+			return fmt.Errorf("must be hosts such as docs.example.com, separated by commas, got %s", shownValue(text))
+		}
+		*h = append(*h, text)
+	}
+	return nil
 }
 
 // Start says from when on a folder is read that has no mark yet. Its zero

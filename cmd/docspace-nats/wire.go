@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -63,6 +64,9 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	}
 	marks, err := c.ledger.Marks(ctx)
 	if err != nil {
+		return c, err
+	}
+	if err := ownMarks(cfg, marks); err != nil {
 		return c, err
 	}
 	began, err := c.began(ctx, cfg.DocSpace.Start, marks)
@@ -273,6 +277,20 @@ func published(marks []checkpoint.Mark) []int {
 	return folders
 }
 
+// ownMarks refuses a stream that holds the folders of another portal, before
+// those that have no mark yet are mixed into it.
+func ownMarks(cfg Config, marks []checkpoint.Mark) error {
+	ours := feed(cfg.DocSpace)
+	for _, m := range marks {
+		var other *poller.OtherPortalError
+		if errors.As(ours.Owns(m), &other) {
+			return fmt.Errorf("stream %s: %w; set NATS_STREAM and NATS_SUBJECT_PREFIX to others for this portal, or, if it is the same portal under a new name, DOCSPACE_FORMERLY to %q",
+				cfg.NATS.Stream, other, other.Theirs)
+		}
+	}
+	return nil
+}
+
 func feed(cfg DocSpaceConfig) poller.Feed {
 	host := cfg.URL
 	if u, err := url.Parse(cfg.URL); err == nil {
@@ -281,6 +299,7 @@ func feed(cfg DocSpaceConfig) poller.Feed {
 	privacy, _ := schema.ParsePrivacy(cfg.Privacy) // validated with the configuration
 	return poller.Feed{
 		Portal:     host,
+		Formerly:   cfg.Formerly,
 		SourceBase: strings.TrimSuffix(cfg.URL, "/"),
 		Privacy:    privacy,
 	}
