@@ -20,6 +20,14 @@ const (
 	Subscribe Operation = "subscribe"
 )
 
+// violation is what the server says, before the subject, of one that is refused.
+func (o Operation) violation() string {
+	if o == Subscribe {
+		return "Subscription to "
+	}
+	return "Publish to "
+}
+
 // A Permission is one the user of the connector needs.
 type Permission struct {
 	Operation Operation
@@ -36,7 +44,7 @@ type Permission struct {
 func Permissions(o Options) []Permission {
 	o = o.withDefaults()
 	stream, api := o.Stream, o.apiPrefix()
-	marks := stream + copySuffix
+	marks, folders := stream+copySuffix, stream+queueSuffix
 	return []Permission{
 		{Publish, o.Prefix + ".folder.>", "events", Broken, false},
 		{Publish, o.Prefix + ".checkpoint.*", "marks", Broken, false},
@@ -51,6 +59,14 @@ func Permissions(o Options) []Permission {
 		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".folder.*.>", "a folder's events, to find rows that are missing", Broken, false},
 		{Publish, api + "CONSUMER.MSG.NEXT." + stream + ".*", "what such a consumer reads", Broken, false},
 		{Publish, api + "CONSUMER.DELETE." + stream + ".*", "such a consumer, once it is done", Warning, false},
+		{Publish, api + "STREAM.INFO." + folders, "is the queue of folders there?", Broken, false},
+		{Publish, api + "STREAM.CREATE." + folders, "only where it is absent", Broken, true},
+		{Publish, folders + ".*.*", "folders that wait for a poll", Broken, false},
+		{Publish, api + "CONSUMER.CREATE." + folders + ".*." + folders + ".*.*", "the lanes of the queue", Broken, false},
+		{Publish, api + "CONSUMER.MSG.NEXT." + folders + ".*", "the next folder to poll", Broken, false},
+		{Publish, "$JS.ACK." + folders + ".>", "when a folder is due again", Broken, false},
+		{Publish, stream + replicasSuffix, "other replicas count this one", Warning, false},
+		{Subscribe, stream + replicasSuffix, "this one counts other replicas", Warning, false},
 		{Subscribe, o.inbox() + ".>", "answers", Broken, false},
 	}
 }
@@ -97,7 +113,7 @@ func (j *JetStream) try(ctx context.Context, p Permission) (bool, error) {
 		return false, err
 	}
 	last := j.nc.LastError()
-	return !errors.Is(last, nats.ErrPermissionViolation) || !strings.Contains(last.Error(), strconv.Quote(subject)), nil
+	return !errors.Is(last, nats.ErrPermissionViolation) || !strings.Contains(last.Error(), p.Operation.violation()+strconv.Quote(subject)), nil
 }
 
 // lacking says what the lack of permissions means where the stream is there, or

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/checkpoint/checkpointtest"
+	"docspace-nats/poller/queue"
 	"docspace-nats/publisher/natstest"
 )
 
@@ -84,6 +86,38 @@ func useEverything(t *testing.T, nc *nats.Conn, o Options) {
 		if err := j.Probe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		useQueue(t, j)
+		useReplicas(t, j)
+	}
+}
+
+func useQueue(t *testing.T, j *JetStream) {
+	t.Helper()
+	q, err := j.OpenQueue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if err := q.Put(t.Context(), 7, queue.History); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := q.Take(t.Context(), queue.History)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := taken.Return(t.Context(), queue.Quiet, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if folders, err := q.Folders(t.Context()); err != nil || !folders[7] {
+		t.Fatal(folders, err)
+	}
+}
+
+func useReplicas(t *testing.T, j *JetStream) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := j.Replicas("", func(int) { cancel() }).Run(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -138,7 +172,7 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 			} else {
 				denied.Subscribe = &server.SubjectPermission{Deny: []string{p.Subject}}
 			}
-			o.Users = append(o.Users, &server.User{Username: p.Subject, Password: password, Permissions: denied})
+			o.Users = append(o.Users, &server.User{Username: userWithout(p), Password: password, Permissions: denied})
 		}
 	})
 	inspect := func(user string) []string {
@@ -156,7 +190,7 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 	}
 	for _, there := range []bool{false, true} {
 		for _, p := range table {
-			named := inspect(p.Subject)
+			named := inspect(userWithout(p))
 			if p.creates && there {
 				if len(named) > 0 {
 					t.Errorf("the stream is there, and yet: %v", named)
@@ -170,11 +204,11 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 			if p.severity != Broken || p.creates {
 				continue
 			}
-			if _, err := Open(t.Context(), s.Conn(t, nats.UserInfo(p.Subject, password)), Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			if _, err := Open(t.Context(), s.Conn(t, nats.UserInfo(userWithout(p), password)), Options{}); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("Open without %s: %v", p.Subject, err)
 			}
 		}
-		if named := inspect("none"); len(named) != len(table)-2 { // the two that create matter only once it is known what there is
+		if named := inspect("none"); len(named) != len(table)-3 { // the three that create matter only once it is known what there is
 			t.Errorf("%d of %d are named: %v", len(named), len(table), named)
 		}
 		if js, err := jetstream.New(s.Conn(t, nats.UserInfo("full", password))); err != nil {
@@ -188,6 +222,9 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 		}
 	}
 }
+
+// userWithout is the name of a user who lacks one permission.
+func userWithout(p Permission) string { return string(p.Operation) + " " + p.Subject }
 
 func TestAConnectorWithoutTheRightToDeleteConsumersWorks(t *testing.T) {
 	t.Parallel()

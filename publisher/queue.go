@@ -96,7 +96,10 @@ func (j *JetStream) OpenQueue(ctx context.Context) (*Queue, error) {
 	return q, q.prepare(ctx)
 }
 
-func (j *JetStream) queueName() string { return j.o.Stream + "_POLL" }
+// queueSuffix makes the name of the queue of the name of the stream.
+const queueSuffix = "_POLL"
+
+func (j *JetStream) queueName() string { return j.o.Stream + queueSuffix }
 
 // queueSubject begins with the name of the queue: under the prefix it could not be
 // where the stream takes everything below.

@@ -18,6 +18,9 @@ const (
 	replicaBeat   = 2 * time.Second
 	replicaSilent = 7 * time.Second // after which one is taken for dead
 	maxReplicas   = 1000
+
+	// replicasSuffix makes the subject they speak on of the name of the stream.
+	replicasSuffix = "_REPLICAS"
 )
 
 // Replicas knows the processes that publish to the same stream.
@@ -102,7 +105,7 @@ func (r *Replicas) Run(ctx context.Context) error {
 	}
 }
 
-func (r *Replicas) subject() string { return r.j.o.Stream + "_REPLICAS" }
+func (r *Replicas) subject() string { return r.j.o.Stream + replicasSuffix }
 
 // say fails only while there is no connection, and then nobody polls.
 func (r *Replicas) say(p presence) {

@@ -15,7 +15,7 @@ import (
 
 func TestEveryVariableThatDeployMentionsIsASetting(t *testing.T) {
 	t.Parallel()
-	names := []string{"DOCSPACE_MARKS"} // a stream: the copy of the marks
+	names := []string{"DOCSPACE_MARKS", "DOCSPACE_POLL", "DOCSPACE_REPLICAS"} // streams, and a subject
 	for _, s := range settings(new(Config)) {
 		names = append(names, s.name)
 	}
