@@ -92,6 +92,14 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	}
 }
 
+func TestAnAddressWithAPasswordIsPrintedWithoutIt(t *testing.T) {
+	t.Parallel()
+	got, problems := loadInChild(t, "DOCSPACE_URL=https://docs.example.com", "DOCSPACE_API_KEY=sk-hunter2", "NATS_URL=tls://someone:hunter2@a.example.com,tls://b.example.com:4223")
+	if problems != "<nil>" || !strings.Contains(got, "URL:tls://a.example.com,tls://b.example.com:4223 ") || strings.Contains(got, "hunter2") {
+		t.Errorf("problems %s; printed %s", problems, got)
+	}
+}
+
 func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, got := loadInChild(t,
