@@ -246,6 +246,9 @@ func (s *Schedule) begin(ctx context.Context, lease queue.Lease) (*turn, time.Du
 	if wait := cmp.Or(s.tooSoon(t, lease.Lane()), s.scatter(t, lease.Lane(), now)); wait > 0 {
 		return nil, wait, nil
 	}
+	if lease.Lane() != queue.Hinted {
+		t.history = lease.Lane() == queue.History
+	}
 	s.inHand++
 	t.polled = true
 	t.hint.known = t.hint.rows
@@ -271,6 +274,9 @@ func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Repor
 	t.interval = s.pace(t, began, report, err)
 	trouble := s.trouble
 	s.trouble.add(t.folder, err, s, began, now)
+	if s.trouble.holds() && s.opts.Replicas.Count() > 1 {
+		t.interval = s.opts.MinInterval // the others may fare better
+	}
 	if trouble.holds() && !s.trouble.holds() {
 		s.calm = calm{from: now, lasted: now.Sub(trouble.since)}
 	}

@@ -2,16 +2,19 @@ package poller
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/poller/queue"
 	"docspace-nats/poller/queue/queuetest"
@@ -239,6 +242,46 @@ func TestAKilledReplicaLeavesNothingBehindThatOthersDoNotDo(t *testing.T) {
 		heir.stop()
 		c.holds(t)
 	})
+}
+
+func TestAReplicaWithoutAPortalLeavesTheFoldersToTheOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		for range 30 {
+			c.portal.CreateRoom(nil, "Another room")
+		}
+		healthy := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+		lost := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+		time.Sleep(10 * time.Minute)
+		cut := &unreachable{Portal: c.client}
+		lost.poller.portal = cut // nobody polls at this moment: all are idle
+		for range 120 {
+			c.act(1)
+			time.Sleep(10 * time.Second)
+			if missing := len(c.shown()) - len(c.stored()); missing > 15 {
+				t.Fatalf("%d rows are not stored", missing)
+			}
+		}
+		time.Sleep(3 * time.Minute)
+		lost.stop()
+		healthy.stop()
+		c.holds(t)
+		if n := cut.asked.Load(); n > 200 {
+			t.Errorf("the replica without a portal asked %d times in twenty minutes", n)
+		}
+	})
+}
+
+// unreachable is a portal behind a network that is down.
+type unreachable struct {
+	Portal
+	asked atomic.Int64
+}
+
+func (u *unreachable) History(context.Context, int, docspace.Query) (docspace.Page, error) {
+	u.asked.Add(1)
+	return docspace.Page{}, fmt.Errorf("%w: no route to host", docspace.ErrPortal)
 }
 
 func TestAQueueInTroubleIsToldOnceAndItsEndToo(t *testing.T) {

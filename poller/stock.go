@@ -24,9 +24,9 @@ func (s *Schedule) stock(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.tellQueue(err)
 		wait := stockEvery
 		if err != nil {
+			s.tellQueue(err)
 			wait = s.opts.MinInterval
 		}
 		if await(ctx, jitter(wait), s.added) != nil {
