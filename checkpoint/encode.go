@@ -40,6 +40,7 @@ type wire struct {
 	Missing     int            `json:"missing,omitzero"`
 	Dropped     int            `json:"dropped,omitzero"`
 	Hashed      int            `json:"hashed,omitzero"`
+	Unsettled   uint64         `json:"unsettled,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
@@ -67,6 +68,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Missing:     m.Unnumbered.Missing,
 		Dropped:     m.Unnumbered.Dropped,
 		Hashed:      m.Unnumbered.Hashed,
+		Unsettled:   m.Unsettled,
 		NewestEvent: m.NewestEvent.UTC(),
 		Since:       m.Since.UTC(),
 		LastPoll:    m.LastPoll.UTC(),
@@ -119,6 +121,7 @@ func Decode(b []byte) (Mark, error) {
 		Hidden:      places,
 		Seal:        w.Seal,
 		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Missing: w.Missing, Dropped: w.Dropped, Hashed: w.Hashed},
+		Unsettled:   w.Unsettled,
 		NewestEvent: w.NewestEvent,
 		Since:       w.Since,
 		LastPoll:    w.LastPoll,

@@ -82,6 +82,11 @@ type Mark struct {
 	LastPoll    time.Time // poll that led to this mark; idle polls write none
 	Writer      string    // process that wrote it
 
+	// Unsettled says where in the stream rows lie that the mark does not account
+	// for: those of events stored at this sequence or above it. They are not
+	// stored again. 0 means none, as long as nothing lies above the mark itself.
+	Unsettled uint64
+
 	// Revision says which stored mark this is: the stream sequence of its
 	// message, 0 when none is stored. It is the fence of the next commit and
 	// not part of the encoding.

@@ -18,7 +18,7 @@ import (
 func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []schema.Event) {
 	now := time.Now().UTC()
 	next := mark
-	if mark.Revision == 0 {
+	if mark.Since.IsZero() {
 		next.Since = p.opts.Now().UTC()
 	}
 	next.State, next.Reason = stateAfter(mark, r)
@@ -82,6 +82,9 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 		accounted := int64(next.Accounted)
 		c.Accounted = &accounted
 		events = append(events, feed.Connector(kind, mark.Revision, 0, schema.Live, now, c))
+	}
+	if mark.Revision == 0 && mark.Reason != "" {
+		say(schema.Reset, schema.Connector{Reason: "mark_lost", Detail: mark.Reason})
 	}
 	if mark.State != next.State {
 		switch mark.State {

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -43,13 +44,12 @@ func (e *TooLargeError) Fits() int { return e.Fit }
 
 // A batch is one commit, encoded once and sent as often as needed.
 type batch struct {
+	events   []schema.Event // the caller's
 	subjects []string
-	ends     []int // end of each event in body
-	ids      []string
-	modes    []string
+	ends     []int    // end of each event in body
 	msgIDs   []string // empty unless asked for
 	body     []byte
-	stored   map[string]bool // ids that lie in the stream already and are left out
+	skip     []bool // events that lie in the stream already and are left out; empty: none
 
 	markSubject string
 	mark        []byte
@@ -70,9 +70,8 @@ func (b *batch) release() {
 		return
 	}
 	clear(b.subjects)
-	clear(b.ids)
 	clear(b.msgIDs)
-	*b = batch{subjects: b.subjects[:0], ends: b.ends[:0], ids: b.ids[:0], modes: b.modes[:0], msgIDs: b.msgIDs[:0], body: b.body[:0]}
+	*b = batch{subjects: b.subjects[:0], ends: b.ends[:0], msgIDs: b.msgIDs[:0], body: b.body[:0], skip: b.skip[:0]}
 	batches.Put(b)
 }
 
@@ -89,7 +88,7 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 		return nil, err
 	}
 	b := batches.Get().(*batch)
-	b.mark, b.markSubject = mark, j.markSubject(folder)
+	b.events, b.mark, b.markSubject = events, mark, j.markSubject(folder)
 	b.fence, b.stream = strconv.FormatUint(prev.Revision, 10), j.o.Stream
 	owner := strconv.Itoa(folder)
 	for i := range events {
@@ -105,14 +104,44 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 		}
 		b.ends = append(b.ends, len(b.body))
 		b.subjects = append(b.subjects, e.NATSSubject(j.o.Prefix))
-		b.ids = append(b.ids, e.ID)
-		b.modes = append(b.modes, e.IngestMode)
 		if j.o.MessageIDs || j.mode == Dedup {
 			b.msgIDs = append(b.msgIDs, e.MsgID())
 		}
 	}
 	return b, nil
 }
+
+// leaveOut leaves out the events that are stored, and lets those say that they
+// are late which rows that follow them have overtaken.
+func (b *batch) leaveOut(stored *storedSet) {
+	if stored.empty() {
+		b.skip = b.skip[:0]
+		return
+	}
+	late := false
+	b.skip = slices.Grow(b.skip[:0], len(b.events))[:len(b.events)]
+	for i := range b.events {
+		e := &b.events[i]
+		b.skip[i] = stored.has(e)
+		late = late || !b.skip[i] && stored.overtook(e)
+	}
+	if late {
+		b.encodeLate(stored)
+	}
+}
+
+// encodeLate encodes the events anew.
+func (b *batch) encodeLate(stored *storedSet) {
+	b.body = b.body[:0]
+	for i, e := range b.events {
+		e.Data.Late = e.Data.Late || !b.skip[i] && stored.overtook(&e)
+		b.body = e.AppendJSON(b.body)
+		b.ends[i] = len(b.body)
+	}
+}
+
+// skips reports whether an event is left out.
+func (b *batch) skips(i int) bool { return len(b.skip) > 0 && b.skip[i] }
 
 // sendEvents publishes the events without waiting: the server holds them back
 // until the mark arrives, and says nothing about them before. All messages of
@@ -135,13 +164,13 @@ func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string) (sent 
 	for i, end := range b.ends {
 		data := b.body[start:end]
 		start = end
-		if b.stored[b.ids[i]] {
+		if b.skips(i) {
 			continue
 		}
 		if sent%64 == 0 && ctx.Err() != nil {
 			return sent, ctx.Err() // the server drops what it has after 10 s
 		}
-		seq[0], mode[0] = strconv.Itoa(sent+1), b.modes[i]
+		seq[0], mode[0] = strconv.Itoa(sent+1), b.events[i].IngestMode
 		if len(b.msgIDs) > 0 {
 			msgID[0] = b.msgIDs[i]
 		}

@@ -45,9 +45,11 @@ const (
 // sendSingly sends what is not stored of the commit, in order, and waits for
 // every answer.
 func (c *commit) sendSingly(ctx context.Context) (verdict, error) {
-	c.b.stored, c.seen, c.looked = make(map[string]bool), c.prev.Revision, time.Time{}
 	c.connection = c.j.nc.Stats().Reconnects
-	for i := range c.b.ids {
+	if err := c.look(ctx); err != nil {
+		return verdictOf(err), err
+	}
+	for i := range c.b.events {
 		if what, err := c.sendEvent(ctx, i); err != nil {
 			return what, err
 		}
@@ -62,7 +64,7 @@ func (c *commit) sendEvent(ctx context.Context, i int) (verdict, error) {
 			return verdictOf(err), err
 		}
 	}
-	if c.b.stored[c.b.ids[i]] {
+	if c.b.skips(i) {
 		return again, nil
 	}
 	stored, what, err := c.j.store(ctx, c.b.eventMessage(i))
@@ -94,22 +96,10 @@ func (j *JetStream) confirm(ctx context.Context, seq uint64) (verdict, error) {
 // whether somebody else has moved the mark.
 func (c *commit) look(ctx context.Context) error {
 	c.looked = time.Now()
-	now, err := c.j.lastMark(ctx, c.prev.Folder)
-	if err != nil {
+	if err := c.j.stillNewest(ctx, c.prev); err != nil {
 		return err
 	}
-	if now.Revision != c.prev.Revision {
-		return conflict(c.prev, now.Mark)
-	}
-	found, upTo, err := c.j.strays(ctx, c.prev, c.seen)
-	if err != nil {
-		return err
-	}
-	for id := range found {
-		c.b.stored[id] = true
-	}
-	c.seen = max(c.seen, upTo)
-	return nil
+	return c.search(ctx)
 }
 
 // elapsed is how long ago t was. The monotonic clock stands still while the
@@ -179,7 +169,7 @@ func (b *batch) eventMessage(i int) *nats.Msg {
 			headerMsgID:       {b.msgIDs[i]},
 			headerStream:      {b.stream},
 			headerContentType: {schema.ContentType},
-			headerIngestMode:  {b.modes[i]},
+			headerIngestMode:  {b.events[i].IngestMode},
 		},
 	}
 }

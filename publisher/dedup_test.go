@@ -127,15 +127,12 @@ func begin(t *testing.T, j *JetStream, prev checkpoint.Mark, n int) *commit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &commit{j: j, b: b, prev: prev, seen: prev.Revision, connection: j.nc.Stats().Reconnects}
+	return &commit{j: j, b: b, prev: prev, next: checkpointtest.After(prev, events), connection: j.nc.Stats().Reconnects}
 }
 
 // sendEvents sends some of the events of a commit.
 func sendEvents(t *testing.T, c *commit, from, to int) {
 	t.Helper()
-	if c.b.stored == nil {
-		c.b.stored = make(map[string]bool)
-	}
 	for i := from; i < to; i++ {
 		if _, err := c.sendEvent(t.Context(), i); err != nil {
 			t.Fatalf("event %d: %v", i, err)

@@ -113,6 +113,7 @@ type JetStream struct {
 	open     *semaphore.Weighted
 	portion  int // events one call of Published reads
 	findings Findings
+	sets     storedSets // by folder, while a mark is unsettled
 
 	mode   Mode          // Atomic or Dedup
 	window time.Duration // in which the stream knows message ids again
@@ -174,7 +175,7 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("JetStream client: %w", err)
 	}
-	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen), portion: readPortion}, nil
+	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen), portion: scanPortion}, nil
 }
 
 // Findings returns what Open noticed and could live with.
@@ -189,6 +190,11 @@ func (j *JetStream) Stream() string { return j.o.Stream }
 // EventSubjects is the filter of a consumer that wants every event and no
 // mark: <prefix>.folder.>
 func (j *JetStream) EventSubjects() string { return j.o.Prefix + ".folder.>" }
+
+// eventsOf is how the subjects of a folder's events begin.
+func (j *JetStream) eventsOf(folder int) string {
+	return fmt.Sprintf("%s.folder.%d.", j.o.Prefix, folder)
+}
 
 // markSubjects matches the marks of all folders.
 func (j *JetStream) markSubjects() string { return j.o.Prefix + ".checkpoint.*" }

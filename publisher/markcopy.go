@@ -64,62 +64,30 @@ func (j *JetStream) prepareCopy(ctx context.Context) Findings {
 	return nil
 }
 
-// restoreMark puts the mark of a folder back if it was removed by a limit or by
-// a purge of everything, and returns it. It returns a mark without revision
-// for a folder that never had one, or whose mark was lost together with its
-// events, and ErrMarkLost when the mark alone was removed.
-func (j *JetStream) restoreMark(ctx context.Context, folder int) (storedMark, error) {
-	none := storedMark{Mark: checkpoint.Mark{Folder: folder}}
-	mark, seq, at, err := j.copiedMark(ctx, folder)
-	if err != nil || seq == 0 {
-		return none, err
-	}
-	stream, err := j.js.Stream(ctx, j.o.Stream)
-	if err != nil {
-		return none, fmt.Errorf("state of stream %s: %w", j.o.Stream, err)
-	}
-	info := stream.CachedInfo()
-	switch {
-	case info.Created.After(at):
-		return none, nil // the stream was deleted and made anew: so is its content
-	case seq > info.State.LastSeq:
-		return none, nil // the stream lost its newest messages: the events of this mark too
-	case seq >= info.State.FirstSeq:
-		// Another process may just have made the folder's first commit.
-		now, err := j.lastMark(ctx, folder)
-		if err == nil && now.Revision == 0 {
-			err = fmt.Errorf("folder %d: %w", folder, ErrMarkLost)
-		}
-		return now, err
-	}
-	// A crash before this commit leaves everything for the next try; of two
-	// processes that do it at once the fence lets one.
-	mark, err = j.Commit(ctx, folder, nil, none.Mark, mark)
-	if errors.Is(err, checkpoint.ErrConflict) {
-		return j.lastMark(ctx, folder)
-	}
-	return storedMark{Mark: mark}, err
+// A copiedMark is a mark as the copy holds it.
+type copiedMark struct {
+	checkpoint.Mark           // Revision is its sequence in the stream; 0: there is no copy
+	at              time.Time // when it was copied
 }
 
-// copiedMark reads the copy: the mark, its sequence in the stream, and when it
-// was copied. The sequence is 0 when there is no copy.
-func (j *JetStream) copiedMark(ctx context.Context, folder int) (checkpoint.Mark, uint64, time.Time, error) {
+// copiedMark reads the copy.
+func (j *JetStream) copiedMark(ctx context.Context, folder int) (copiedMark, error) {
 	msg, err := j.get(ctx, j.copyName(), messageQuery{LastOf: j.markSubject(folder)})
 	var refused *StoreError
 	if errors.As(err, &refused) && refused.Code == int(jetstream.JSErrCodeStreamNotFound) {
-		return checkpoint.Mark{}, 0, time.Time{}, nil
+		return copiedMark{}, nil
 	}
 	if err != nil || msg == nil {
-		return checkpoint.Mark{}, 0, time.Time{}, err
+		return copiedMark{}, err
 	}
 	fields := strings.Fields(msg.header.Get(headerSource))
 	if len(fields) < 2 || fields[0] != j.o.Stream && !strings.HasPrefix(fields[0], j.o.Stream+":") {
-		return checkpoint.Mark{}, 0, time.Time{}, fmt.Errorf("mark of folder %d in stream %s: it does not come from stream %s", folder, j.copyName(), j.o.Stream)
+		return copiedMark{}, fmt.Errorf("mark of folder %d in stream %s: it does not come from stream %s", folder, j.copyName(), j.o.Stream)
 	}
 	seq, err := strconv.ParseUint(fields[1], 10, 64)
 	if err != nil {
-		return checkpoint.Mark{}, 0, time.Time{}, fmt.Errorf("mark of folder %d in stream %s: %w", folder, j.copyName(), err)
+		return copiedMark{}, fmt.Errorf("mark of folder %d in stream %s: %w", folder, j.copyName(), err)
 	}
 	mark, err := decodeMark(msg.data, folder, seq)
-	return mark, seq, msg.at, err
+	return copiedMark{Mark: mark, at: msg.at}, err
 }

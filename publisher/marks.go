@@ -3,7 +3,6 @@ package publisher
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,12 +20,6 @@ const (
 	marksWait = time.Minute
 )
 
-// ErrMarkLost is returned for a folder whose events are in the stream without
-// the mark that accounts for them. Somebody removed the mark, or wrote events
-// that are not from this program. Going on would store events twice, so the
-// operator decides: set the mark, or reset the folder.
-var ErrMarkLost = errors.New("its events are in the stream, but the mark that accounts for them is gone")
-
 // A storedMark is a mark as the stream holds it.
 type storedMark struct {
 	checkpoint.Mark
@@ -35,14 +28,14 @@ type storedMark struct {
 
 // Mark returns how far a folder has been published, a mark with nothing but
 // the folder when it never was. It asks the leader of the stream. The answer
-// can still be overtaken at any moment; Commit notices. A mark that a limit of
-// the stream has removed is put back from its copy.
+// can still be overtaken at any moment; Commit notices. A mark that is gone is
+// put back or made anew, see recover.go.
 func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
 	var stored storedMark
 	read := func() (err error) {
 		stored, err = j.lastMark(ctx, folder)
 		if err == nil && stored.Revision == 0 {
-			stored, err = j.restoreMark(ctx, folder)
+			stored, err = j.recoverMark(ctx, folder)
 		}
 		if err != nil && verdictOf(err) == never {
 			return backoff.Permanent(err)

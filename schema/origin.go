@@ -62,7 +62,7 @@ const (
 	Blind        = "blind"        // the folder cannot be read any more
 	Seeing       = "seeing"       // a blind folder can be read again
 	Rewound      = "rewound"      // the newest published rows are gone; nothing is published until they are back
-	Reset        = "reset"        // an operator moved the mark; nothing can do that yet
+	Reset        = "reset"        // the mark was lost; the folder is read again from its first row
 	Unreconciled = "unreconciled" // the portal's count and the rows found disagree
 	Reconciled   = "reconciled"   // they agree again
 	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
