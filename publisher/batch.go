@@ -147,8 +147,8 @@ func (b *batch) skips(i int) bool { return len(b.skip) > 0 && b.skip[i] }
 // until the mark arrives, and says nothing about them before. All messages of
 // a batch must take one connection, in order; when a reconnect comes in
 // between, the server misses some, and refuses the mark. It returns how many
-// were sent.
-func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string) (sent int, err error) {
+// were sent. The first is given to first instead, if there is such a function.
+func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string, first func(*nats.Msg) error) (sent int, err error) {
 	// One message for all: PublishMsg has copied it when it returns.
 	seq, mode, msgID := []string{""}, []string{""}, []string{""}
 	msg := nats.Msg{Header: nats.Header{
@@ -175,7 +175,11 @@ func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string) (sent 
 			msgID[0] = b.msgIDs[i]
 		}
 		msg.Subject, msg.Data = b.subjects[i], data
-		if err := nc.PublishMsg(&msg); err != nil {
+		send := nc.PublishMsg
+		if sent == 0 && first != nil {
+			send = first
+		}
+		if err := send(&msg); err != nil {
 			return sent, err
 		}
 		sent++

@@ -77,6 +77,7 @@ type commit struct {
 	next     checkpoint.Mark
 	stored   *storedSet // events above the mark; nil until they were looked for
 	ids      []string   // of all attempts so far
+	ask      bool       // the next attempt asks whether it may begin
 	revision uint64     // of the new mark, once it is known to be stored
 
 	// In mode Dedup:
@@ -136,7 +137,10 @@ func (c *commit) send(ctx context.Context) (verdict, error) {
 	defer cancel()
 	id := nuid.Next()
 	c.ids = append(c.ids, id)
-	sent, err := c.b.sendEvents(ctx, c.j.nc, id)
+	sent, err := c.b.sendEvents(ctx, c.j.nc, id, c.first(ctx))
+	if refused := new(StoreError); errors.As(err, &refused) {
+		return verdictOf(err), err
+	}
 	if err != nil {
 		return c.j.unanswered(cause(ctx, err))
 	}
@@ -149,10 +153,31 @@ func (c *commit) send(ctx context.Context) (verdict, error) {
 		return c.j.unanswered(err)
 	}
 	if a.Error != nil {
+		c.ask = a.Error.Code == codeIncompleteBatch
 		return c.j.classify(*a.Error)
 	}
 	c.revision = a.Seq
 	return again, nil
+}
+
+// first returns how to send the first event. After a batch that did not arrive
+// as a whole it asks whether the server takes one: where too many are open it
+// takes none, says so only to who asks, and all that follows would be in vain.
+func (c *commit) first(ctx context.Context) func(*nats.Msg) error {
+	if !c.ask {
+		return nil
+	}
+	return func(msg *nats.Msg) error {
+		reply, err := c.j.nc.RequestMsgWithContext(ctx, msg)
+		if err != nil || len(reply.Data) == 0 {
+			return err
+		}
+		a, err := parseRefusal(reply.Data)
+		if err == nil {
+			_, err = c.j.classify(a)
+		}
+		return err
+	}
 }
 
 // search finds events of the folder that no mark accounts for, leaves out those

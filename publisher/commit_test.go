@@ -186,7 +186,7 @@ func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.sendEvents(t.Context(), j.nc, "half"); err != nil {
+	if _, err := b.sendEvents(t.Context(), j.nc, "half", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.nc.FlushTimeout(5 * time.Second); err != nil {
