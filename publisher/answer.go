@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -67,6 +69,7 @@ const (
 const (
 	codeWrongLastSequence = 10071
 	codeIncompleteBatch   = 10176
+	codeTooLargeBatch     = 10199
 )
 
 // answers is the table of answers to a commit and to reading a mark, by
@@ -125,18 +128,18 @@ var answers = map[int]answerClass{
 	10172: {never, fixSetting},                                                    // JSMessageCounterBrokenErr
 	10185: {never, fixSetting},                                                    // JSRequiredApiLevelErr
 
-	10003: {never, ourBug},                                             // JSBadRequestErr, of a read
-	10025: {never, ourBug},                                             // JSInvalidJSONErr, of a read
-	10070: {never, ourBug},                                             // JSStreamWrongLastMsgIDErrF
-	10097: {never, ourBug},                                             // JSStreamHeaderExceedsMaximumErr
-	10165: {never, ourBug},                                             // JSMessageTTLInvalidErr
-	10175: {never, ourBug},                                             // JSAtomicPublishMissingSeqErr
-	10177: {never, ourBug},                                             // JSAtomicPublishUnsupportedHeaderBatchErr
-	10179: {never, ourBug},                                             // JSAtomicPublishInvalidBatchIDErr
-	10193: {never, ourBug},                                             // JSStreamExpectedLastSeqPerSubjectInvalid
-	10199: {never, "the server's limit max_batch_size is below 1,000"}, // JSAtomicPublishTooLargeBatchErrF
-	10200: {never, ourBug},                                             // JSAtomicPublishInvalidBatchCommitErr
-	10227: {never, ourBug},                                             // JSMessageSourceHdrNotAllowedErr
+	10003:             {never, ourBug},                                           // JSBadRequestErr, of a read
+	10025:             {never, ourBug},                                           // JSInvalidJSONErr, of a read
+	10070:             {never, ourBug},                                           // JSStreamWrongLastMsgIDErrF
+	10097:             {never, ourBug},                                           // JSStreamHeaderExceedsMaximumErr
+	10165:             {never, ourBug},                                           // JSMessageTTLInvalidErr
+	10175:             {never, ourBug},                                           // JSAtomicPublishMissingSeqErr
+	10177:             {never, ourBug},                                           // JSAtomicPublishUnsupportedHeaderBatchErr
+	10179:             {never, ourBug},                                           // JSAtomicPublishInvalidBatchIDErr
+	10193:             {never, ourBug},                                           // JSStreamExpectedLastSeqPerSubjectInvalid
+	10200:             {never, ourBug},                                           // JSAtomicPublishInvalidBatchCommitErr
+	codeTooLargeBatch: {never, "the server's limit max_batch_size is too small"}, // JSAtomicPublishTooLargeBatchErrF; where it tells the limit, commits are split
+	10227:             {never, ourBug},                                           // JSMessageSourceHdrNotAllowedErr
 
 	// Of messages that ask to be sent later, which ours never do.
 	10188: {never, ourBug}, // JSMessageSchedulesDisabledErr
@@ -152,6 +155,16 @@ type apiError struct {
 	Status      int    `json:"code"` // like HTTP
 	Code        int    `json:"err_code"`
 	Description string `json:"description"`
+}
+
+// fit is how many events a server takes at once that says that it does not take
+// so many; 0 when it says something else.
+func (e apiError) fit() int {
+	if e.Code != codeTooLargeBatch {
+		return 0
+	}
+	limit, _ := strconv.Atoi(e.Description[strings.LastIndexByte(e.Description, ' ')+1:])
+	return max(0, min(limit-1, MaxEvents)) // one is the mark
 }
 
 // classify turns a JetStream error into ours.

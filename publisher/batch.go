@@ -28,15 +28,15 @@ const (
 	headerIngestMode  = "Docspace-Ingest-Mode"
 )
 
-// A TooLargeError is a commit that no server would take as a whole. Nothing of
-// it was sent.
+// A TooLargeError is a commit that the server does not take as a whole. Nothing
+// of it was stored.
 type TooLargeError struct {
 	Events int // how many were given
 	Fit    int // how many of them, from the first, can be committed
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%d events exceed the %d events or %d bytes of one commit: the first %d fit", e.Events, MaxEvents, MaxBytes, e.Fit)
+	return fmt.Sprintf("%d events are more than one commit takes: the first %d fit", e.Events, e.Fit)
 }
 
 // Fits returns Fit, for callers that know no more of this error.
@@ -80,8 +80,8 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 	if folder <= 0 || prev.Folder != folder || next.Folder != folder {
 		return nil, fmt.Errorf("commit of folder %d: the marks are of folders %d and %d", folder, prev.Folder, next.Folder)
 	}
-	if len(events) > MaxEvents {
-		return nil, &TooLargeError{Events: len(events), Fit: MaxEvents}
+	if most := int(j.fit.Load()); len(events) > most {
+		return nil, &TooLargeError{Events: len(events), Fit: most}
 	}
 	mark, err := next.Encode()
 	if err != nil {

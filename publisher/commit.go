@@ -154,6 +154,10 @@ func (c *commit) send(ctx context.Context) (verdict, error) {
 	}
 	if a.Error != nil {
 		c.ask = a.Error.Code == codeIncompleteBatch
+		if fit := a.Error.fit(); fit > 0 {
+			c.j.fit.Store(int64(fit))
+			return never, &TooLargeError{Events: len(c.b.events), Fit: fit}
+		}
 		return c.j.classify(*a.Error)
 	}
 	c.revision = a.Seq

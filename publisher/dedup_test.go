@@ -67,9 +67,10 @@ func TestAPlainStreamIsUsedAndTheWayToTheBetterModeIsTold(t *testing.T) {
 	t.Parallel()
 	nc := natstest.Run(t).Conn(t)
 	plainStream(t, nc, "DOCSPACE", "docspace")
-	mode, found, err := Inspect(t.Context(), nc, Options{})
-	if err != nil || mode != Dedup || found.Err() != nil {
-		t.Fatalf("Inspect = %s, %v, %v, want dedup and nothing that is broken", mode, found, err)
+	is, err := Inspect(t.Context(), nc, Options{}, false)
+	found := is.Findings
+	if err != nil || is.Mode != Dedup || found.Err() != nil {
+		t.Fatalf("Inspect = %+v, %v, want dedup and nothing that is broken", is, err)
 	}
 	if !slices.ContainsFunc(found.Of(Warning), func(f Finding) bool { return f.Setting == "allow_atomic" && f.Need == "true" }) {
 		t.Errorf("findings %v do not tell how to get the better mode", found)
@@ -99,7 +100,7 @@ func TestAStreamOnAnOlderServerIsCreatedWithoutWhatItDoesNotKnow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	answer("$JS.API.INFO", `{"type":"io.nats.jetstream.api.v1.account_info_response","limits":{},"api":{"total":1,"errors":0}}`)
+	answer("$JS.API.INFO", `{"type":"io.nats.jetstream.api.v1.account_info_response","limits":{"max_storage":-1},"api":{"total":1,"errors":0}}`)
 	answer("$JS.API.STREAM.INFO.DOCSPACE", `{"type":"io.nats.jetstream.api.v1.stream_info_response","error":{"code":404,"err_code":10059,"description":"stream not found"}}`)
 	requests := make(chan string, 1)
 	if _, err := nc.Subscribe("$JS.API.STREAM.CREATE.DOCSPACE", func(m *nats.Msg) {

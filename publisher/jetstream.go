@@ -19,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -113,8 +114,11 @@ type JetStream struct {
 	o        Options
 	api      string // prefix of the JetStream API subjects
 	open     *semaphore.Weighted
-	portion  int // events one call of Published reads
+	fit      atomic.Int64 // events one commit takes: MaxEvents, or what the server said
+	portion  int          // events one scan reads
 	findings Findings
+	created  []string   // streams
+	absent   bool       // the stream is
 	sets     storedSets // by folder, while a mark is unsettled
 
 	mode   Mode          // Atomic or Dedup
@@ -126,39 +130,77 @@ type JetStream struct {
 // Open returns the stream for use. It creates the stream when it is absent, and
 // a second, small one that keeps a copy of the marks, named <stream>_MARKS. An
 // existing stream is never changed: when a setting breaks the promise, Open
-// fails and names the setting and the value it needs. Findings tells the rest.
+// fails and names the setting and the value it needs. Findings tells the rest,
+// and Created what was created.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
 		return nil, err
 	}
-	if j.findings, err = j.prepare(ctx); err != nil {
+	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if err := j.findings.Err(); err != nil {
-		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
-	}
-	j.findings = append(j.findings, j.prepareCopy(ctx)...)
 	return j, nil
 }
 
-// Inspect judges the server and the stream as Open does, and creates nothing.
-// Where a sound stream exists it also proves that this connection may commit to
-// it, see Probe. It returns the mode that Open would choose.
-func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Mode, Findings, error) {
+// prepare is the one place where streams are created. It goes on to the next
+// when the one before is there and sound.
+func (j *JetStream) prepare(ctx context.Context) error {
+	found, err := j.prepareStream(ctx)
+	if err != nil {
+		return err
+	}
+	j.findings = found
+	if err := found.Err(); err != nil {
+		return fmt.Errorf("stream %s: %w", j.o.Stream, err)
+	}
+	j.findings = append(j.findings, j.prepareCopy(ctx)...)
+	return nil
+}
+
+// An Inspection is what Inspect found out.
+type Inspection struct {
+	Mode     Mode // that Open would choose
+	Findings Findings
+	Created  []string // streams that were absent
+}
+
+// Inspect judges the server and the streams as Open does. Where a sound stream
+// exists it also proves that this connection may commit to it, see Probe. It
+// creates nothing, unless it is to fix what is absent, and changes nothing.
+func Inspect(ctx context.Context, nc *nats.Conn, o Options, fix bool) (Inspection, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
-		return "", nil, err
+		return Inspection{}, err
 	}
+	if fix {
+		err = j.prepare(ctx)
+	} else {
+		err = j.look(ctx)
+	}
+	is := Inspection{Mode: j.mode, Findings: j.findings, Created: j.created}
+	switch {
+	case is.Findings.Err() != nil:
+		return is, nil
+	case err != nil || j.absent:
+		return is, err
+	}
+	return is, j.Probe(ctx)
+}
+
+// look is prepare without creating anything.
+func (j *JetStream) look(ctx context.Context) error {
 	f, err := j.facts(ctx)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	findings := judge(f)
-	if f.stream == nil || findings.Err() != nil {
-		return j.mode, findings, nil
+	if j.absent = f.stream == nil; j.absent {
+		f.taken = j.takenBy(ctx, f.want.Subjects)
 	}
-	return j.mode, findings, j.Probe(ctx)
+	if j.findings = judge(f); j.findings.Err() == nil {
+		j.findings = append(j.findings, j.judgeCopy(j.copyFacts(ctx))...)
+	}
+	return nil
 }
 
 func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
@@ -177,11 +219,16 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("JetStream client: %w", err)
 	}
-	return &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen), portion: scanPortion}, nil
+	j := &JetStream{nc: nc, js: js, o: o, api: api, open: semaphore.NewWeighted(maxOpen), portion: scanPortion}
+	j.fit.Store(MaxEvents)
+	return j, nil
 }
 
 // Findings returns what Open noticed and could live with.
 func (j *JetStream) Findings() Findings { return j.findings }
+
+// Created returns the streams Open has created.
+func (j *JetStream) Created() []string { return j.created }
 
 // Mode returns how commits are stored, Atomic or Dedup.
 func (j *JetStream) Mode() Mode { return j.mode }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,29 +38,52 @@ func (j *JetStream) wantedCopy() jetstream.StreamConfig {
 	}
 }
 
-// prepareCopy creates the copy when it is absent. Without it the promise holds
-// until a limit takes a mark, so trouble with it is a warning.
+// prepareCopy creates the copy when it is absent. Trouble with it is a warning,
+// whatever it is.
 func (j *JetStream) prepareCopy(ctx context.Context) Findings {
-	warn := func(have, need string) Findings {
-		return Findings{{
-			Severity: Warning, Setting: "stream " + j.copyName(), Have: have, Need: need,
-			Why: "folders whose mark is removed by a limit or a purge of the stream would stop or be published again",
-		}}
+	f, err := j.copyFacts(ctx)
+	if err == nil && f.copy == nil {
+		if err = j.create(ctx, f.wantCopy); err == nil {
+			f, err = j.copyFacts(ctx)
+		}
 	}
-	stream, err := j.js.Stream(ctx, j.copyName())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = j.js.CreateStream(ctx, j.wantedCopy())
-	}
+	return j.judgeCopy(f, err)
+}
+
+// copyFacts asks for everything that the rules of the copy look at.
+func (j *JetStream) copyFacts(ctx context.Context) (facts, error) {
+	f, err := j.facts(ctx)
 	if err != nil {
-		return warn("not usable ("+err.Error()+")", "a stream that sources "+j.markSubjects())
+		return facts{}, err
 	}
-	sourced := slices.ContainsFunc(stream.CachedInfo().Config.Sources, func(s *jetstream.StreamSource) bool {
-		return s.Name == j.o.Stream && (s.FilterSubject == "" || covers(s.FilterSubject, j.markSubjects()))
-	})
-	if !sourced {
-		return warn("not a copy", "a source of "+j.markSubjects()+" from stream "+j.o.Stream)
+	f.wantCopy = j.wantedCopy()
+	stream, err := j.js.Stream(ctx, j.copyName())
+	switch {
+	case err == nil:
+		f.copy = stream.CachedInfo()
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		return facts{}, err
 	}
-	return nil
+	return f, nil
+}
+
+// judgeCopy applies the rules, and names the stream they are about.
+func (j *JetStream) judgeCopy(f facts, err error) Findings {
+	name := "stream " + j.copyName()
+	switch {
+	case err != nil:
+		return Findings{{
+			Severity: Warning, Setting: name, Have: "not usable (" + err.Error() + ")", Need: "a stream that sources " + j.markSubjects(),
+			Why: "a folder whose mark is removed by a limit or a purge has to be read again from its first row",
+		}}
+	case f.copy == nil:
+		return Findings{absent(j.copyName())}
+	}
+	findings := apply(copyRules, f)
+	for i := range findings {
+		findings[i].Setting = name + ": " + findings[i].Setting
+	}
+	return findings
 }
 
 // A copiedMark is a mark as the copy holds it.

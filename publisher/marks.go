@@ -109,6 +109,8 @@ func (j *JetStream) eachMark(ctx context.Context, f func(checkpoint.Mark) error)
 	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{j.markSubjects()},
 		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
+		// As a scan: a stream may allow no more.
+		InactiveThreshold: scanWait,
 	})
 	if err != nil {
 		return err

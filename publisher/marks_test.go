@@ -407,17 +407,67 @@ func TestAStrangersMessageOnAFoldersSubjectIsNamed(t *testing.T) {
 	}
 }
 
-func TestACopyThatCannotBeMadeIsAWarning(t *testing.T) {
+func TestACopyThatKeepsNoMarksIsAWarningWithTheSetting(t *testing.T) {
 	t.Parallel()
 	nc := natstest.Run(t).Conn(t)
-	js, err := jetstream.New(nc)
+	j := open(t, nc, Options{})
+	for setting, change := range map[string]func(*jetstream.StreamConfig){
+		"sources": func(c *jetstream.StreamConfig) { c.Sources, c.Subjects = nil, []string{"other"} },
+		"mirror": func(c *jetstream.StreamConfig) {
+			*c = jetstream.StreamConfig{Name: c.Name, Mirror: &jetstream.StreamSource{Name: "DOCSPACE"}}
+		},
+		"subject_transform": func(c *jetstream.StreamConfig) {
+			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "docspace.checkpoint.*", Destination: "elsewhere.{{wildcard(1)}}"}
+		},
+		"max_msgs_per_subject": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = -1 },
+		"max_age":              func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
+		"max_bytes":            func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 },
+		"max_msgs":             func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 },
+		"max_msg_size":         func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
+		"retention":            func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
+		"storage":              func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },
+		"sealed":               nil,
+		"created":              nil,
+	} {
+		if err := j.js.DeleteStream(t.Context(), j.copyName()); err != nil {
+			t.Fatal(err)
+		}
+		config := j.wantedCopy()
+		if change != nil {
+			change(&config)
+		}
+		if _, err := j.js.CreateStream(t.Context(), config); err != nil {
+			t.Fatalf("%s: %v", setting, err)
+		}
+		switch setting {
+		case "sealed":
+			config.Sealed = true
+			if _, err := j.js.UpdateStream(t.Context(), config); err != nil {
+				t.Fatal(err)
+			}
+		case "created":
+			if err := j.js.DeleteStream(t.Context(), j.o.Stream); err != nil {
+				t.Fatal(err)
+			}
+			open(t, nc, Options{})
+		}
+		is, err := Inspect(t.Context(), nc, Options{}, false)
+		want := "stream DOCSPACE_MARKS: " + setting
+		if err != nil || is.Findings.Err() != nil || !slices.ContainsFunc(is.Findings, func(f Finding) bool { return f.Setting == want && f.Need != "" }) {
+			t.Errorf("%s: findings %v, %v", setting, is.Findings, err)
+		}
+	}
+}
+
+func TestACopyThatOlderServersLeaveEmptyIsNoticed(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{})
+	f, err := j.copyFacts(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE_MARKS", Subjects: []string{"other"}}); err != nil {
-		t.Fatal(err)
-	}
-	if found := open(t, nc, Options{}).Findings(); len(found.Of(Warning)) != 1 || found[0].Setting != "stream DOCSPACE_MARKS" {
+	f.level, f.copy.Config.AllowRollup = apiLevel-1, false
+	if found := apply(copyRules, f); len(found) != 1 || found[0].Setting != "allow_rollup_hdrs" {
 		t.Fatalf("findings %v", found)
 	}
 }

@@ -47,7 +47,7 @@ func (j *JetStream) recoverMark(ctx context.Context, folder int) (storedMark, er
 	case oldest != nil:
 		found = checkpoint.Mark{Folder: folder, Since: oldest.at, Unsettled: 1}
 		found.Reason = "the mark was lost; the folder is read again, and what is in the stream is not stored again"
-		if j.mode == Dedup && age == absent {
+		if j.mode == Dedup && age == noCopy {
 			found.Reason = "" // a first commit that was cut off looks the same
 		}
 	case age == formerStream:
@@ -80,10 +80,10 @@ func (j *JetStream) putBack(ctx context.Context, mark checkpoint.Mark) (storedMa
 type copyAge int
 
 const (
-	absent       copyAge = iota // there is none
-	current                     // the stream as it is
-	formerStream                // one of this name that was deleted
-	formerTail                  // messages the stream has lost since, as after a power failure or from a backup
+	noCopy       copyAge = iota
+	current              // the stream as it is
+	formerStream         // one of this name that was deleted
+	formerTail           // messages the stream has lost since, as after a power failure or from a backup
 )
 
 // ageOf finds out what the copy of a mark is a copy of. A stream that lost its
@@ -92,7 +92,7 @@ const (
 // somebody else's message that came after the copy was made.
 func (j *JetStream) ageOf(ctx context.Context, mark copiedMark) (copyAge, error) {
 	if mark.Revision == 0 {
-		return absent, nil
+		return noCopy, nil
 	}
 	stream, err := j.js.Stream(ctx, j.o.Stream)
 	if err != nil {

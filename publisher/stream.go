@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,9 +41,9 @@ func (j *JetStream) wanted(level int) jetstream.StreamConfig {
 	}
 }
 
-// prepare looks, creates what is absent, and looks again, so that what a
+// prepareStream looks, creates what is absent, and looks again, so that what a
 // server or a second process made of it is judged by the same rules.
-func (j *JetStream) prepare(ctx context.Context) (Findings, error) {
+func (j *JetStream) prepareStream(ctx context.Context) (Findings, error) {
 	f, err := j.facts(ctx)
 	if err != nil {
 		return nil, err
@@ -50,14 +51,49 @@ func (j *JetStream) prepare(ctx context.Context) (Findings, error) {
 	if f.stream != nil || judge(f).Err() != nil {
 		return judge(f), nil
 	}
-	_, err = j.js.CreateStream(ctx, f.want)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil, fmt.Errorf("create stream %s: %w", j.o.Stream, err)
+	if err := j.create(ctx, f.want); err != nil {
+		return nil, err
 	}
 	if f, err = j.facts(ctx); err != nil {
 		return nil, err
 	}
 	return judge(f), nil
+}
+
+// create creates a stream, unless another process was faster.
+func (j *JetStream) create(ctx context.Context, config jetstream.StreamConfig) error {
+	_, err := j.js.CreateStream(ctx, config)
+	var refused *jetstream.APIError
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return nil
+	case errors.As(err, &refused) && refused.ErrorCode == codeSubjectOverlap:
+		other := cmp.Or(j.takenBy(ctx, config.Subjects), "another stream")
+		return fmt.Errorf("create stream %s: %s takes some of the subjects %s; %s: %w", config.Name, other, strings.Join(config.Subjects, " and "), wayOut, err)
+	case err != nil:
+		return fmt.Errorf("create stream %s: %w", config.Name, err)
+	}
+	j.created = append(j.created, config.Name)
+	return nil
+}
+
+// wayOut is what to do about another stream that takes our subjects.
+const wayOut = "publish to that one (NATS_STREAM), choose another NATS_SUBJECT_PREFIX, or take them away from it"
+
+// codeSubjectOverlap is JSStreamSubjectOverlapErr.
+const codeSubjectOverlap = 10065
+
+// takenBy returns a stream that takes one of the subjects, "" when there is none
+// or this user may not know. Nothing depends on it but a better answer.
+func (j *JetStream) takenBy(ctx context.Context, subjects []string) string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, subject := range subjects {
+		if name, err := j.js.StreamNameBySubject(ctx, subject); err == nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // facts asks the server for everything the rules look at, and takes from it
@@ -70,13 +106,13 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 	f := facts{
 		level:      account.API.Level,
 		maxPayload: j.nc.MaxPayload(),
-		account:    account.Limits,
+		account:    *account,
 		want:       j.wanted(account.API.Level),
 	}
 	stream, err := j.js.Stream(ctx, j.o.Stream)
 	switch {
 	case err == nil:
-		f.stream = &stream.CachedInfo().Config
+		f.stream, f.created = &stream.CachedInfo().Config, stream.CachedInfo().Created
 		j.window, j.rollup, j.ttl = f.stream.Duplicates, f.stream.AllowRollup, f.stream.AllowMsgTTL
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return facts{}, fmt.Errorf("settings of stream %s: %w", j.o.Stream, err)
