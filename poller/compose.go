@@ -81,7 +81,7 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 	say := func(kind string, c schema.Connector) {
 		accounted := int64(next.Accounted)
 		c.Accounted = &accounted
-		events = append(events, feed.Connector(kind, mark.Revision, 0, schema.Live, now, c))
+		events = append(events, feed.Connector(kind, mark.Revision, schema.Live, now, c))
 	}
 	if mark.Revision == 0 && mark.Reason != "" {
 		say(schema.Reset, schema.Connector{Reason: "mark_lost", Detail: mark.Reason})

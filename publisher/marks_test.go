@@ -392,6 +392,29 @@ func TestARowOvertakenByACommitThatWasCutOffSaysThatItIsLate(t *testing.T) {
 	})
 }
 
+func TestWhatACommitThatWasCutOffSaidIsSaidAgainOnlyIfItHasChanged(t *testing.T) {
+	inBothModes(t, func(t *testing.T, o Options) {
+		j := open(t, natstest.Run(t).Conn(t), o)
+		mark := push(t, j, checkpoint.Mark{Folder: 7}, 3)
+		origin := schema.Origin{Portal: "docspace.example.com", SourceBase: "https://docspace.example.com", Folder: 7}
+		gap := func(rows int64) schema.Event {
+			return origin.Connector(schema.Gap, mark.Revision, schema.Live, time.Now(), schema.Connector{Reason: "hidden", Rows: rows})
+		}
+		first := gap(2)
+		if _, err := j.js.Publish(t.Context(), first.NATSSubject(j.o.Prefix), first.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		now, err := j.Commit(t.Context(), 7, []schema.Event{gap(2), gap(5)}, mark, mark)
+		if err != nil || now.Unsettled != 0 {
+			t.Fatalf("Commit = %+v, %v", now, err)
+		}
+		ids, err := storedIDs(t.Context(), j, 7)
+		if again := gap(5); err != nil || !slices.Equal(ids[3:], []string{first.ID, again.ID}) {
+			t.Fatalf("events %v, %v, want each gap once", ids, err)
+		}
+	})
+}
+
 func TestAStrangersMessageOnAFoldersSubjectIsNamed(t *testing.T) {
 	t.Parallel()
 	j := open(t, natstest.Run(t).Conn(t), Options{})
