@@ -19,6 +19,7 @@ const (
 	headerBatchSeq    = "Nats-Batch-Sequence"
 	headerBatchCommit = "Nats-Batch-Commit"
 	headerFence       = "Nats-Expected-Last-Subject-Sequence"
+	headerFenceOf     = "Nats-Expected-Last-Subject-Sequence-Subject"
 	headerStream      = "Nats-Expected-Stream"
 	headerRollup      = "Nats-Rollup"
 	headerTTL         = "Nats-TTL"
@@ -54,6 +55,7 @@ type batch struct {
 	markSubject string
 	mark        []byte
 	fence       string
+	fenced      bool // events sent singly name the mark, too
 	stream      string
 }
 
@@ -89,6 +91,7 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 	}
 	b := batches.Get().(*batch)
 	b.events, b.mark, b.markSubject = events, mark, j.markSubject(folder)
+	b.fenced = j.level >= apiLevelTTL
 	b.fence, b.stream = strconv.FormatUint(prev.Revision, 10), j.o.Stream
 	owner := strconv.Itoa(folder)
 	for i := range events {

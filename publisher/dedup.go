@@ -23,11 +23,17 @@ import (
 // after them. One at a time they are in order whatever happens; the portal's
 // limits leave a folder fewer rows a second than this takes.
 //
-// What somebody else stores after the look is found by the Nats-Msg-Id: the
-// server refuses an id it has seen within the duplicate_window of the stream.
-// So no event is sent on a look that is older than half of that. What is left
-// is the one event whose message is on its way, or whose process is paused
-// just before it is sent, for longer than the other half.
+// From nats-server 2.11 on every event is fenced like the mark: once somebody else
+// has moved the mark, the server refuses it, whenever it arrives.
+//
+// What somebody else stores after the look, without having moved the mark, is
+// found by the Nats-Msg-Id: the server refuses an id it has seen within the
+// duplicate_window of the stream. So no event is sent on a look that is older
+// than half of that. What is left is the one event whose message is on its way,
+// or whose process is paused just before it is sent, for longer than the other
+// half, while another process has stored the same event and stopped before the
+// mark. Older servers know no such fence: there it is enough that the other has
+// stored it.
 //
 // The mark lies in the same stream as the events, here too, so that a stream
 // that loses its newest messages loses both and the rows are published again.
@@ -162,16 +168,16 @@ func (b *batch) eventMessage(i int) *nats.Msg {
 	if i > 0 {
 		start = b.ends[i-1]
 	}
-	return &nats.Msg{
-		Subject: b.subjects[i],
-		Data:    b.body[start:b.ends[i]],
-		Header: nats.Header{
-			headerMsgID:       {b.msgIDs[i]},
-			headerStream:      {b.stream},
-			headerContentType: {schema.ContentType},
-			headerIngestMode:  {b.events[i].IngestMode},
-		},
+	header := nats.Header{
+		headerMsgID:       {b.msgIDs[i]},
+		headerStream:      {b.stream},
+		headerContentType: {schema.ContentType},
+		headerIngestMode:  {b.events[i].IngestMode},
 	}
+	if b.fenced {
+		header[headerFence], header[headerFenceOf] = []string{b.fence}, []string{b.markSubject}
+	}
+	return &nats.Msg{Subject: b.subjects[i], Data: b.body[start:b.ends[i]], Header: header}
 }
 
 // markMessage is the mark as a message of its own. What the stream does not

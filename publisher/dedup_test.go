@@ -193,7 +193,9 @@ func TestWhatAnotherProcessStoresAfterTheLookIsNotStoredAgain(t *testing.T) {
 	if _, err := quick.sendMark(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	sendEvents(t, slow, 15, 20)
+	if _, err := slow.sendEvent(t.Context(), 15); !refusedBy(err, codeWrongLastSequence) {
+		t.Errorf("an event after the mark was moved: %v, want it refused", err)
+	}
 	if _, err := slow.sendMark(t.Context()); err == nil {
 		t.Error("the second mark is stored too")
 	}
@@ -222,6 +224,45 @@ func TestAProcessThatWasPausedForLongLooksAgainBeforeItGoesOn(t *testing.T) {
 	if now := checkInvariants(t, j, 7); now.Accounted != 23 {
 		t.Fatalf("%d events are accounted for, want 23", now.Accounted)
 	}
+}
+
+// Its message may be on its way for any time: no id is remembered any more.
+func TestAnEventThatArrivesAfterTheMarkWasMovedIsRefusedWithoutItsID(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{Commit: Dedup})
+	for _, before := range []int{0, 3} { // a folder's first commit, and a later one
+		mark := checkpoint.Mark{Folder: 7 + before}
+		if before > 0 {
+			mark = push(t, j, mark, before)
+		}
+		held := begin(t, j, mark, 20)
+		sendEvents(t, held, 0, 2)
+		push(t, j, mark, 20)
+		msg := held.b.eventMessage(14)
+		msg.Header.Del(headerMsgID)
+		if _, _, err := j.store(t.Context(), msg); !refusedBy(err, codeWrongLastSequence) {
+			t.Errorf("the event: %v, want it refused", err)
+		}
+		checkInvariants(t, j, mark.Folder)
+	}
+}
+
+// An older server would take the fence for one of the event's own subject.
+func TestEventsOnServersWithoutSuchAFenceCarryNone(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{Commit: Dedup})
+	j.level = apiLevelTTL - 1
+	msg := begin(t, j, checkpoint.Mark{Folder: 7, Revision: 5}, 1).b.eventMessage(0)
+	if msg.Header.Get(headerFence) != "" || msg.Header.Get(headerFenceOf) != "" {
+		t.Errorf("headers %v", msg.Header)
+	}
+	push(t, j, push(t, j, checkpoint.Mark{Folder: 7}, 3), 3)
+	checkInvariants(t, j, 7)
+}
+
+func refusedBy(err error, code int) bool {
+	var refused *StoreError
+	return errors.As(err, &refused) && refused.Code == code
 }
 
 func TestAProcessWhoseMarkWasReplacedStoresNothing(t *testing.T) {

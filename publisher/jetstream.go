@@ -122,6 +122,7 @@ type JetStream struct {
 	sets     storedSets // by folder, while a mark is unsettled
 
 	mode   Mode          // Atomic or Dedup
+	level  int           // API level of the server
 	window time.Duration // in which the stream knows message ids again
 	rollup bool          // whether a mark may remove the one before
 	ttl    bool          // whether a mark may outlive max_age

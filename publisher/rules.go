@@ -71,7 +71,7 @@ const minMessage = 64 << 10
 const apiLevel = 2
 
 // apiLevelTTL is that of nats-server 2.11, the first in which a message may
-// outlive max_age.
+// outlive max_age, and in which an event can be fenced by the mark.
 const apiLevelTTL = 1
 
 // facts is all the rules look at.

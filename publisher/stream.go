@@ -118,7 +118,7 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 		return facts{}, fmt.Errorf("settings of stream %s: %w", j.o.Stream, err)
 	}
 	f.mode = f.modeFor(j.o.Commit)
-	j.mode = f.mode
+	j.mode, j.level = f.mode, f.level
 	return f, nil
 }
 
