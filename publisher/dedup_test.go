@@ -247,6 +247,32 @@ func TestAnEventThatArrivesAfterTheMarkWasMovedIsRefusedWithoutItsID(t *testing.
 	}
 }
 
+func TestADedupProcessStopsOnceAnotherCommitsAtomically(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	atomic := open(t, nc, Options{})
+	push(t, atomic, checkpoint.Mark{Folder: 7}, 3)
+	dedup := open(t, nc, Options{Commit: Dedup})
+	mark, err := dedup.Mark(t.Context(), 7)
+	if err != nil {
+		t.Fatalf("Mark = %v; nobody commits atomically any more", err)
+	}
+	mark = push(t, dedup, mark, 2)
+	held := begin(t, dedup, mark, 5)
+	sendEvents(t, held, 0, 2)
+	push(t, atomic, mark, 5)
+	if _, err := held.sendEvent(t.Context(), 2); !refusedBy(err, codeWrongLastSequence) {
+		t.Errorf("the next event: %v, want it refused", err)
+	}
+	if _, err := dedup.Mark(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "same NATS_COMMIT") {
+		t.Errorf("Mark = %v, want what to do", err)
+	}
+	checkInvariants(t, atomic, 7)
+	if mark, err = open(t, nc, Options{Commit: Dedup}).Mark(t.Context(), 7); err != nil || mark.Accounted != 10 {
+		t.Errorf("after a restart Mark = %+v, %v", mark, err)
+	}
+}
+
 // An older server would take the fence for one of the event's own subject.
 func TestEventsOnServersWithoutSuchAFenceCarryNone(t *testing.T) {
 	t.Parallel()

@@ -123,6 +123,7 @@ type JetStream struct {
 
 	mode   Mode          // Atomic or Dedup
 	level  int           // API level of the server
+	opened uint64        // last sequence of the stream when the mode was chosen
 	window time.Duration // in which the stream knows message ids again
 	rollup bool          // whether a mark may remove the one before
 	ttl    bool          // whether a mark may outlive max_age

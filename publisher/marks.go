@@ -24,6 +24,7 @@ const (
 type storedMark struct {
 	checkpoint.Mark
 	commit string // id of the attempt that stored it
+	atomic bool   // it was stored together with its events
 }
 
 // Mark returns how far a folder has been published, a mark with nothing but
@@ -37,6 +38,9 @@ func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, erro
 		if err == nil && stored.Revision == 0 {
 			stored, err = j.recoverMark(ctx, folder)
 		}
+		if err == nil {
+			err = j.mixes(stored)
+		}
 		if err != nil && verdictOf(err) == never {
 			return backoff.Permanent(err)
 		}
@@ -46,6 +50,20 @@ func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, erro
 		return checkpoint.Mark{}, err
 	}
 	return stored.Mark, nil
+}
+
+// mixes returns an error in mode Dedup once another process has committed
+// atomically: the stream allows it by now, or this process alone was told not
+// to. Of both at the same moment, each would store the same events.
+func (j *JetStream) mixes(stored storedMark) error {
+	if j.mode != Dedup || !stored.atomic || stored.Revision <= j.opened {
+		return nil
+	}
+	return &StoreError{
+		Stream: j.o.Stream,
+		Reason: fmt.Sprintf("another process (%q) commits events and marks together (atomic), and this one singly (dedup)", stored.Writer),
+		Hint:   "give all the same NATS_COMMIT, and restart this one",
+	}
 }
 
 // lastMark reads the mark once.
@@ -61,7 +79,8 @@ func (j *JetStream) lastMark(ctx context.Context, folder int) (storedMark, error
 	if err != nil {
 		return storedMark{}, err
 	}
-	return storedMark{Mark: mark, commit: cmp.Or(msg.header.Get(headerBatchID), msg.header.Get(headerCommitID))}, nil
+	batch := msg.header.Get(headerBatchID)
+	return storedMark{Mark: mark, commit: cmp.Or(batch, msg.header.Get(headerCommitID)), atomic: batch != ""}, nil
 }
 
 // decodeMark reads the mark that lies at a sequence, and refuses one of

@@ -114,6 +114,7 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 	case err == nil:
 		f.stream, f.created = &stream.CachedInfo().Config, stream.CachedInfo().Created
 		j.window, j.rollup, j.ttl = f.stream.Duplicates, f.stream.AllowRollup, f.stream.AllowMsgTTL
+		j.opened = stream.CachedInfo().State.LastSeq
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return facts{}, fmt.Errorf("settings of stream %s: %w", j.o.Stream, err)
 	}
