@@ -1,66 +1,13 @@
 package publisher
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"docspace-nats/schema"
 )
-
-// A Severity says what a finding means for the promise.
-type Severity string
-
-// The severities. Broken keeps the program from starting.
-const (
-	Broken  Severity = "broken"  // the promise cannot be kept
-	Warning Severity = "warning" // it can, but not in the way that was asked for, or not for ever
-	Note    Severity = "note"    // nothing to do
-)
-
-// A Finding is one thing about the server or the stream that an operator
-// should know.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	Setting  string   `json:"setting"`        // as the server names it: "allow_atomic"
-	Have     string   `json:"have"`           // its value
-	Need     string   `json:"need,omitempty"` // the value that would do, empty for a note
-	Why      string   `json:"why"`            // what goes wrong otherwise
-}
-
-func (f Finding) String() string {
-	if f.Need == "" {
-		return fmt.Sprintf("%s is %s: %s", f.Setting, f.Have, f.Why)
-	}
-	return fmt.Sprintf("%s is %s, needs %s: %s", f.Setting, f.Have, f.Need, f.Why)
-}
-
-// Findings are in the order of the rules.
-type Findings []Finding
-
-// Of returns the findings of one severity.
-func (fs Findings) Of(s Severity) Findings {
-	var of Findings
-	for _, f := range fs {
-		if f.Severity == s {
-			of = append(of, f)
-		}
-	}
-	return of
-}
-
-// Err joins what breaks the promise, nil when nothing does.
-func (fs Findings) Err() error {
-	var errs []error
-	for _, f := range fs.Of(Broken) {
-		errs = append(errs, errors.New(f.String()))
-	}
-	return errors.Join(errs...)
-}
 
 // minMessage is the least a server must accept in one message: the event
 // contract caps events at 60 KiB, and headers come on top.
@@ -124,90 +71,6 @@ var absentRules = []rule{
 	}},
 }
 
-// streamRules judge an existing stream, in both modes. Each names the value it needs: the
-// stream is the operator's, and only the operator changes it.
-var streamRules = []rule{
-	{Broken, "subjects", "the connector publishes events and marks there", func(f facts) (string, string) {
-		return fmt.Sprintf("%q", f.stream.Subjects), needIf(len(uncovered(f)) > 0, "also "+strings.Join(uncovered(f), " and "))
-	}},
-	{Broken, "sealed", "a sealed stream takes no messages",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.Sealed })},
-	{Broken, "no_ack", "the connector must learn what was stored",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.NoAck })},
-	{Broken, "allow_msg_counter", "a counter stream takes nothing but counters",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.AllowMsgCounter })},
-	{Broken, "mirror", "a mirror cannot be published to",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.Mirror != nil })},
-	{Broken, "subject_transform", "events and marks must be stored under the subject they were published on",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.SubjectTransform != nil })},
-	{Broken, "retention", "any other policy removes events and marks once they were read", func(f facts) (string, string) {
-		return strings.ToLower(f.stream.Retention.String()), needIf(f.stream.Retention != jetstream.LimitsPolicy, "limits")
-	}},
-	{Broken, "storage", "a restart of the server would lose every event", func(f facts) (string, string) {
-		return strings.ToLower(f.stream.Storage.String()), needIf(f.stream.Storage != jetstream.FileStorage, "file")
-	}},
-	{Broken, "max_msgs_per_subject", "events of one folder and action share a subject, and all but the newest would be lost", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.MaxMsgsPerSubject), needIf(f.stream.MaxMsgsPerSubject > 0, "-1 (unlimited)")
-	}},
-	{Broken, "discard_new_per_subject", "events of one folder and action share a subject, and those after the first would be refused",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.DiscardNewPerSubject })},
-	{Broken, "max_msg_size", "an event may take 60 KiB", func(f facts) (string, string) {
-		size := f.stream.MaxMsgSize
-		return fmt.Sprint(size), needIf(size > 0 && size < minMessage, fmt.Sprintf("-1 (unlimited) or at least %d", minMessage))
-	}},
-	{Broken, "subject_delete_marker_ttl", "where the age limit removes the last event of a subject, a message that is none takes its place", func(f facts) (string, string) {
-		ttl := f.stream.SubjectDeleteMarkerTTL
-		return ttl.String(), needIf(ttl > 0, "0s (none)")
-	}},
-	{Broken, "consumer_limits", "the marks are read through a consumer that lives longer", func(f facts) (string, string) {
-		least := f.stream.ConsumerLimits.InactiveThreshold
-		return "inactive_threshold " + least.String(), needIf(least > 0 && least < scanWait, "0s (unlimited) or at least "+scanWait.String())
-	}},
-	{Warning, "max_consumers", "the connector needs one for some seconds, when it starts and when it looks for missing rows", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.MaxConsumers), needIf(f.stream.MaxConsumers > 0, "-1 (unlimited)")
-	}},
-	{Warning, "sources", "a message from elsewhere on a mark's subject stops that folder", func(f facts) (string, string) {
-		return fmt.Sprintf("%d streams", len(f.stream.Sources)), needIf(len(f.stream.Sources) > 0, "none")
-	}},
-	{Warning, "persist_mode", "the server says that events are stored before they are: a crash loses more of them, and they are published again", func(f facts) (string, string) {
-		return f.stream.PersistMode.String(), needIf(f.stream.PersistMode != jetstream.DefaultPersistMode, "default")
-	}},
-	{Warning, "discard", "a stream that reached its limit takes nothing more, and the events wait in the portal", func(f facts) (string, string) {
-		limited := f.stream.MaxMsgs > 0 || f.stream.MaxBytes > 0
-		return "new", needIf(f.stream.Discard == jetstream.DiscardNew && limited, "old, or neither max_msgs nor max_bytes")
-	}},
-	{Warning, "max_msgs", "with the oldest messages go the marks of idle folders; they are put back from their copy", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.MaxMsgs), needIf(f.stream.MaxMsgs > 0, "-1 (unlimited)")
-	}},
-	{Warning, "max_age", "the stream exists and is left as it is", func(f facts) (string, string) {
-		return ageText(f.stream.MaxAge), needIf(f.stream.MaxAge != f.want.MaxAge, ageText(f.want.MaxAge)+" to match the configuration")
-	}},
-	{Warning, "max_bytes", "the stream exists and is left as it is", func(f facts) (string, string) {
-		have, want := bytesText(f.stream.MaxBytes), bytesText(f.want.MaxBytes)
-		return have, needIf(have != want, want+" to match the configuration")
-	}},
-	{Warning, "num_replicas", "the stream exists and is left as it is", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.Replicas), needIf(f.stream.Replicas != f.want.Replicas, fmt.Sprint(f.want.Replicas)+" to match the configuration")
-	}},
-}
-
-// fineSettings are those of a stream that may have any value, and why.
-var fineSettings = map[string]string{
-	"name":                "it is what was asked for",
-	"description":         "it is for people",
-	"metadata":            "it is for people and tools",
-	"placement":           "where the stream lies is the operator's matter",
-	"compression":         "it saves disk and costs processor time",
-	"first_seq":           "only the order of sequences counts",
-	"republish":           "it copies what is stored, to subjects the stream does not take",
-	"allow_direct":        "marks are read from the leader",
-	"mirror_direct":       "it is about mirrors",
-	"deny_delete":         "no message is deleted by hand; a new mark purges",
-	"template_owner":      "servers have no templates any more",
-	"allow_msg_schedules": "no message asks for it",
-	"allow_batched":       "it is another kind of batch",
-}
-
 // modeRules hold in one mode of committing. What Atomic needs and Dedup can do
 // without is a warning there: that is the way to the better mode.
 var modeRules = map[Mode]struct{ server, stream []rule }{
@@ -248,79 +111,6 @@ var modeRules = map[Mode]struct{ server, stream []rule }{
 			}},
 		},
 	},
-}
-
-// copyRules judge the stream that keeps a copy of the marks. Without it the
-// promise holds until a limit or a purge takes a mark, and mostly even then.
-var copyRules = []rule{
-	{Warning, "created", "it copies an earlier stream of this name, and nothing of this one; delete it, and it is made anew at the next start", func(f facts) (string, string) {
-		return "before the stream", needIf(f.copy.Created.Before(f.created), "after it")
-	}},
-	{Warning, "sources", "it has to copy the marks as they are, and nothing else", func(f facts) (string, string) {
-		return sourcesText(f.copy.Config.Sources), needIf(!copies(f.copy.Config, f.wantCopy), "stream "+f.wantCopy.Sources[0].Name+", "+f.wantCopy.Sources[0].FilterSubject)
-	}},
-	{Warning, "mirror", "a mirror does not tell where its messages come from", func(f facts) (string, string) {
-		return "set", needIf(f.copy.Config.Mirror != nil, "none, but a source")
-	}},
-	{Warning, "subject_transform", "a mark is looked for under its own subject", func(f facts) (string, string) {
-		return "set", needIf(f.copy.Config.SubjectTransform != nil, "none")
-	}},
-	{Warning, "max_msgs_per_subject", "of each folder the newest mark is enough", func(f facts) (string, string) {
-		n := f.copy.Config.MaxMsgsPerSubject
-		return fmt.Sprint(n), needIf(n != 1, "1")
-	}},
-	{Warning, "allow_rollup_hdrs", "servers before 2.12 refuse to copy a mark that replaces another, so it stays empty", func(f facts) (string, string) {
-		return fmt.Sprint(f.copy.Config.AllowRollup), needIf(f.level < apiLevel && !f.copy.Config.AllowRollup, "true")
-	}},
-	{Warning, "max_age", "the mark of an idle folder would go", func(f facts) (string, string) {
-		return ageText(f.copy.Config.MaxAge), needIf(f.copy.Config.MaxAge > 0, "unlimited")
-	}},
-	{Warning, "max_bytes", "the marks of idle folders would go, or the newest not be copied", func(f facts) (string, string) {
-		return bytesText(f.copy.Config.MaxBytes), needIf(f.copy.Config.MaxBytes > 0 && !f.account.Limits.MaxBytesRequired, "unlimited")
-	}},
-	{Warning, "max_msgs", "the marks of idle folders would go, or the newest not be copied", func(f facts) (string, string) {
-		return fmt.Sprint(f.copy.Config.MaxMsgs), needIf(f.copy.Config.MaxMsgs > 0, "-1 (unlimited)")
-	}},
-	{Warning, "max_msg_size", "a mark may take some kilobytes", func(f facts) (string, string) {
-		size := f.copy.Config.MaxMsgSize
-		return fmt.Sprint(size), needIf(size > 0 && size < minMessage, fmt.Sprintf("-1 (unlimited) or at least %d", minMessage))
-	}},
-	{Warning, "retention", "any other policy removes marks once they were read", func(f facts) (string, string) {
-		return strings.ToLower(f.copy.Config.Retention.String()), needIf(f.copy.Config.Retention != jetstream.LimitsPolicy, "limits")
-	}},
-	{Warning, "storage", "a restart of the server would lose the copy", func(f facts) (string, string) {
-		return strings.ToLower(f.copy.Config.Storage.String()), needIf(f.copy.Config.Storage != jetstream.FileStorage, "file")
-	}},
-	{Warning, "sealed", "a sealed stream takes no messages", func(f facts) (string, string) {
-		return fmt.Sprint(f.copy.Config.Sealed), needIf(f.copy.Config.Sealed, "false")
-	}},
-	{Warning, "sourcing", "the server says why it copies nothing", func(f facts) (string, string) {
-		for _, s := range f.copy.Sources {
-			if s.Error != nil {
-				return schema.Text(s.Error.Description), "no error"
-			}
-		}
-		return "", ""
-	}},
-}
-
-// copies reports whether a stream has the source it should have, unchanged.
-func copies(have, want jetstream.StreamConfig) bool {
-	wanted := want.Sources[0]
-	return slices.ContainsFunc(have.Sources, func(s *jetstream.StreamSource) bool {
-		return s.Name == wanted.Name && s.External == nil && len(s.SubjectTransforms) == 0 && (s.FilterSubject == "" || covers(s.FilterSubject, wanted.FilterSubject))
-	})
-}
-
-func sourcesText(sources []*jetstream.StreamSource) string {
-	if len(sources) == 0 {
-		return "none"
-	}
-	var text []string
-	for _, s := range sources {
-		text = append(text, strings.TrimSpace("stream "+s.Name+" "+s.FilterSubject))
-	}
-	return strings.Join(text, ", ")
 }
 
 // judge applies the rules to what is there.
