@@ -108,7 +108,7 @@ func (c *commit) attempt(ctx context.Context) error {
 	case err != nil:
 		return refused
 	case slices.Contains(c.ids, stored.commit):
-		c.revision = stored.Revision
+		c.revision, c.next.Unsettled = stored.Revision, stored.Unsettled
 		return nil
 	case stored.Revision != c.prev.Revision:
 		return backoff.Permanent(conflict(c.prev, stored.Mark))
