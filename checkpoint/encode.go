@@ -40,6 +40,7 @@ type wire struct {
 	Missing     int            `json:"missing,omitzero"`
 	Dropped     int            `json:"dropped,omitzero"`
 	Hashed      int            `json:"hashed,omitzero"`
+	Unsettled   uint64         `json:"unsettled,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Active      time.Time      `json:"active,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
@@ -69,6 +70,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Missing:     m.Unnumbered.Missing,
 		Dropped:     m.Unnumbered.Dropped,
 		Hashed:      m.Unnumbered.Hashed,
+		Unsettled:   m.Unsettled,
 		NewestEvent: m.NewestEvent.UTC(),
 		Active:      m.Active.UTC(),
 		Since:       m.Since.UTC(),
@@ -123,6 +125,7 @@ func Decode(b []byte) (Mark, error) {
 		Hidden:      places,
 		Seal:        w.Seal,
 		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Missing: w.Missing, Dropped: w.Dropped, Hashed: w.Hashed},
+		Unsettled:   w.Unsettled,
 		NewestEvent: w.NewestEvent,
 		Active:      w.Active,
 		Since:       w.Since,

@@ -84,6 +84,11 @@ type Mark struct {
 	Writer      string    // process that wrote it
 	Portal      string    // host of the portal the folder is in; "" in marks of versions that did not say
 
+	// Unsettled says where in the stream rows lie that the mark does not account
+	// for: those of events stored at this sequence or above it. They are not
+	// stored again. 0 means none, as long as nothing lies above the mark itself.
+	Unsettled uint64
+
 	// Revision says which stored mark this is: the stream sequence of its
 	// message, 0 when none is stored. It is the fence of the next commit and
 	// not part of the encoding.

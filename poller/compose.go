@@ -18,7 +18,7 @@ import (
 func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []schema.Event) {
 	now := time.Now().UTC()
 	next := mark
-	if mark.Revision == 0 {
+	if mark.Since.IsZero() {
 		next.Since = p.opts.Now().UTC()
 	}
 	next.State, next.Reason = stateAfter(mark, r)
@@ -81,7 +81,10 @@ func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time)
 	say := func(kind string, c schema.Connector) {
 		accounted := int64(next.Accounted)
 		c.Accounted = &accounted
-		events = append(events, feed.Connector(kind, mark.Revision, 0, schema.Live, now, c))
+		events = append(events, feed.Connector(kind, mark.Revision, schema.Live, now, c))
+	}
+	if mark.Revision == 0 && mark.Reason != "" {
+		say(schema.Reset, schema.Connector{Reason: "mark_lost", Detail: mark.Reason})
 	}
 	if mark.State != next.State {
 		switch mark.State {

@@ -77,9 +77,9 @@ func (f Feed) showsRaw(e docspace.Entry, known bool) bool {
 }
 
 // Connector returns an event about the connector's own work on the folder. See
-// schema.ConnectorID for revision and ordinal.
-func (f Feed) Connector(kind string, revision uint64, ordinal int, mode string, at time.Time, c schema.Connector) schema.Event {
-	return f.origin().Connector(kind, revision, ordinal, mode, at, c)
+// schema.ConnectorID for revision.
+func (f Feed) Connector(kind string, revision uint64, mode string, at time.Time, c schema.Connector) schema.Event {
+	return f.origin().Connector(kind, revision, mode, at, c)
 }
 
 func (f Feed) origin() schema.Origin {

@@ -191,7 +191,7 @@ func TestAFeedSaysWhatHappensToItself(t *testing.T) {
 	t.Parallel()
 	valid := eventSchema(t)
 	first := int64(41)
-	event := goldenFeed.Connector(schema.Gap, 17, 1, schema.Backfill, recorded, schema.Connector{Reason: "hidden", Rows: 2, FirstIndex: &first})
+	event := goldenFeed.Connector(schema.Gap, 17, schema.Backfill, recorded, schema.Connector{Reason: "hidden", Rows: 2, FirstIndex: &first})
 	encoded := event.Encode()
 	valid(t, encoded)
 	indented := jsontext.Value(encoded)

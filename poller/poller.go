@@ -54,7 +54,8 @@ type Portal interface {
 
 // A Ledger keeps a folder's events and its mark. Commit stores both or neither.
 type Ledger interface {
-	// Mark returns the folder's mark, one without revision when it has none.
+	// Mark returns the folder's mark, one without revision when it has none. If
+	// that one has a Reason, the folder had a mark and lost it.
 	Mark(ctx context.Context, folder int) (checkpoint.Mark, error)
 	// Commit appends events and replaces prev by next, all or nothing, and
 	// returns next as stored. It returns checkpoint.ErrConflict when prev is no
@@ -185,13 +186,14 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 }
 
 // mark returns the folder's mark. A folder nobody published yet starts where
-// the options say, and one of another portal is left alone.
+// the options say; one of whose rows some are stored, where the ledger says. One of
+// another portal is left alone.
 func (p *Poller) mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
 	mark, err := p.ledger.Mark(ctx, folder)
 	if err != nil {
 		return mark, fmt.Errorf("mark of folder %d: %w", folder, err)
 	}
-	if mark.Revision == 0 {
+	if mark.Revision == 0 && mark.Unsettled == 0 {
 		mark.Anchor = p.opts.Anchor
 	}
 	return mark, p.opts.Feed.Owns(mark)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -68,13 +70,14 @@ const (
 	codeWrongLastSequence = 10071
 	codeFenceInFlight     = 10164
 	codeIncompleteBatch   = 10176
+	codeTooLargeBatch     = 10199
 )
 
 // answers is the table of answers to a commit and to reading a mark, by
-// JetStream error code. The names are the server's (server/errors.json); where
-// the server gives the answer is said when the name does not tell. Codes that
-// are not listed count as again when the server calls them its own fault (429
-// and 5xx), and as never otherwise.
+// JetStream error code. The names are the server's (server/errors.json); a test
+// reads its source for answers that are missing here. Codes that are not listed
+// all the same count as again when the server calls them its own fault (429 and
+// 5xx), and as never otherwise. That a read found no message is no error.
 var answers = map[int]answerClass{
 	// The fence. After reading the mark it is a conflict, or ours, or a reader
 	// that lags behind the leader.
@@ -85,7 +88,7 @@ var answers = map[int]answerClass{
 	// The batch did not arrive as a whole: a reconnect in its middle, more than
 	// 10 s between two messages, a message dropped at the ingest limit, or too
 	// many batches open when it began, which is said only to a first message
-	// that asks.
+	// that asks: that of a repetition does.
 	codeIncompleteBatch: {again, ""}, // JSAtomicPublishIncompleteBatchErr
 	10210:               {again, ""}, // JSAtomicPublishTooManyInflight
 	10167:               {again, ""}, // JSStreamTooManyRequests: ingest limit of the stream
@@ -120,15 +123,32 @@ var answers = map[int]answerClass{
 	10166: {never, fixSetting},                                                    // JSMessageTTLDisabledErr
 	10174: {never, fixSetting + ", or another stream takes some of the subjects"}, // JSAtomicPublishDisabledErr
 	10168: {never, fixSetting},                                                    // JSMessageIncrDisabledErr
-	10169: {never, fixSetting},                                                    // JSMessageIncrMissingErr
+	10169: {never, fixSetting},                                                    // JSMessageIncrMissingErr: the stream became one of counters
+	10170: {never, fixSetting},                                                    // JSMessageIncrPayloadErr
+	10171: {never, fixSetting},                                                    // JSMessageIncrInvalidErr
+	10172: {never, fixSetting},                                                    // JSMessageCounterBrokenErr
 	10185: {never, fixSetting},                                                    // JSRequiredApiLevelErr
 
-	10165: {never, ourBug},                                             // JSMessageTTLInvalidErr
-	10175: {never, ourBug},                                             // JSAtomicPublishMissingSeqErr
-	10177: {never, ourBug},                                             // JSAtomicPublishUnsupportedHeaderBatchErr
-	10179: {never, ourBug},                                             // JSAtomicPublishInvalidBatchIDErr
-	10199: {never, "the server's limit max_batch_size is below 1,000"}, // JSAtomicPublishTooLargeBatchErrF
-	10200: {never, ourBug},                                             // JSAtomicPublishInvalidBatchCommitErr
+	10003:             {never, ourBug},                                           // JSBadRequestErr, of a read
+	10025:             {never, ourBug},                                           // JSInvalidJSONErr, of a read
+	10070:             {never, ourBug},                                           // JSStreamWrongLastMsgIDErrF
+	10097:             {never, ourBug},                                           // JSStreamHeaderExceedsMaximumErr
+	10165:             {never, ourBug},                                           // JSMessageTTLInvalidErr
+	10175:             {never, ourBug},                                           // JSAtomicPublishMissingSeqErr
+	10177:             {never, ourBug},                                           // JSAtomicPublishUnsupportedHeaderBatchErr
+	10179:             {never, ourBug},                                           // JSAtomicPublishInvalidBatchIDErr
+	10193:             {never, ourBug},                                           // JSStreamExpectedLastSeqPerSubjectInvalid
+	10200:             {never, ourBug},                                           // JSAtomicPublishInvalidBatchCommitErr
+	codeTooLargeBatch: {never, "the server's limit max_batch_size is too small"}, // JSAtomicPublishTooLargeBatchErrF; where it tells the limit, commits are split
+	10227:             {never, ourBug},                                           // JSMessageSourceHdrNotAllowedErr
+
+	// Of messages that ask to be sent later, which ours never do.
+	10188: {never, ourBug}, // JSMessageSchedulesDisabledErr
+	10190: {never, ourBug}, // JSMessageSchedulesTargetInvalidErr
+	10191: {never, ourBug}, // JSMessageSchedulesTTLInvalidErr
+	10192: {never, ourBug}, // JSMessageSchedulesRollupInvalidErr
+	10203: {never, ourBug}, // JSMessageSchedulesSourceInvalidErr
+	10212: {never, ourBug}, // JSMessageSchedulesSchedulerInvalidErr
 }
 
 // An apiError is the error part of every JetStream answer.
@@ -136,6 +156,16 @@ type apiError struct {
 	Status      int    `json:"code"` // like HTTP
 	Code        int    `json:"err_code"`
 	Description string `json:"description"`
+}
+
+// fit is how many events a server takes at once that says that it does not take
+// so many; 0 when it says something else.
+func (e apiError) fit() int {
+	if e.Code != codeTooLargeBatch {
+		return 0
+	}
+	limit, _ := strconv.Atoi(e.Description[strings.LastIndexByte(e.Description, ' ')+1:])
+	return max(0, min(limit-1, MaxEvents)) // one is the mark
 }
 
 // classify turns a JetStream error into ours.
@@ -205,4 +235,17 @@ func parseAck(data []byte, id string, count int) (ack, error) {
 		return ack{}, fmt.Errorf("answer to the commit: names batch %q with %d messages, not %q with %d", a.Batch, a.Count, id, count)
 	}
 	return a, nil
+}
+
+// parseRefusal reads the answer to the first message of a batch that asked: it
+// is empty when the batch may begin.
+func parseRefusal(data []byte) (apiError, error) {
+	var a ack
+	if err := json.Unmarshal(data, &a); err != nil {
+		return apiError{}, fmt.Errorf("answer to the beginning of a batch: %w", err)
+	}
+	if a.Error == nil {
+		return apiError{}, fmt.Errorf("answer to the beginning of a batch: names sequence %d and no error", a.Seq)
+	}
+	return *a.Error, nil
 }

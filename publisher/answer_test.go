@@ -4,11 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/checkpoint/checkpointtest"
@@ -26,6 +35,88 @@ func TestEveryAnswerInTheTableIsOneTheServerKnows(t *testing.T) {
 			t.Errorf("the server has no error %d", code)
 		}
 	}
+}
+
+// Where the server's source answers a batch, a message of its own, or a read of
+// a message; by file.
+var answering = map[string][]string{
+	"stream.go":             {"processJetStreamAtomicBatchMsg", "processJetStreamMsgWithBatch", "queueInbound", "processInboundJetStreamMsg"},
+	"jetstream_batching.go": {"checkMsgHeadersPreClusteredProposal"},
+	"jetstream_cluster.go":  {"processClusteredInboundMsg"},
+	"jetstream_api.go":      {"jsMsgGetRequest"},
+	"jetstream.go":          {"wouldExceedLimits"},
+}
+
+func TestEveryAnswerInTheServersSourceIsInTheTable(t *testing.T) {
+	t.Parallel()
+	dir := serverSource(t)
+	codes := errorCodes(t, dir)
+	seen := make(map[string]bool)
+	for name, functions := range answering {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || !slices.Contains(functions, f.Name.Name) {
+				continue
+			}
+			seen[f.Name.Name] = true
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.Ident)
+				if !ok || !strings.HasPrefix(call.Name, "NewJS") {
+					return true
+				}
+				code := codes[strings.TrimSuffix(strings.TrimPrefix(call.Name, "New"), "Error")]
+				if _, listed := answers[code]; !listed && code != int(jetstream.JSErrCodeMessageNotFound) {
+					t.Errorf("%s answers with error %d (%s), which is not in the table", f.Name.Name, code, call.Name)
+				}
+				return true
+			})
+		}
+		for _, f := range functions {
+			if !seen[f] {
+				t.Errorf("the server has no %s in %s any more: find out who answers now", f, name)
+			}
+		}
+	}
+	for name, code := range codes {
+		if _, listed := answers[code]; !listed && strings.HasPrefix(name, "JSAtomicPublish") {
+			t.Errorf("error %d (%s) is not in the table", code, name)
+		}
+	}
+}
+
+// serverSource is where the source of the server lies that the tests run.
+func serverSource(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/nats-io/nats-server/v2").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "server")
+}
+
+// errorCodes are the server's errors by name, without what the names end on.
+func errorCodes(t *testing.T, dir string) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "errors.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs []struct {
+		Constant string `json:"constant"`
+		Code     int    `json:"error_code"`
+	}
+	if err := json.Unmarshal(text, &errs); err != nil {
+		t.Fatal(err)
+	}
+	codes := make(map[string]int)
+	for _, e := range errs {
+		codes[strings.TrimSuffix(strings.TrimSuffix(e.Constant, "F"), "Err")] = e.Code
+	}
+	return codes
 }
 
 func TestEveryAnswerOfTheServerHasAVerdict(t *testing.T) {

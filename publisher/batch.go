@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -18,6 +19,7 @@ const (
 	headerBatchSeq    = "Nats-Batch-Sequence"
 	headerBatchCommit = "Nats-Batch-Commit"
 	headerFence       = "Nats-Expected-Last-Subject-Sequence"
+	headerFenceOf     = "Nats-Expected-Last-Subject-Sequence-Subject"
 	headerStream      = "Nats-Expected-Stream"
 	headerRollup      = "Nats-Rollup"
 	headerTTL         = "Nats-TTL"
@@ -27,15 +29,15 @@ const (
 	headerIngestMode  = "Docspace-Ingest-Mode"
 )
 
-// A TooLargeError is a commit that no server would take as a whole. Nothing of
-// it was sent.
+// A TooLargeError is a commit that the server does not take as a whole. Nothing
+// of it was stored.
 type TooLargeError struct {
 	Events int // how many were given
 	Fit    int // how many of them, from the first, can be committed
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%d events exceed the %d events or %d bytes of one commit: the first %d fit", e.Events, MaxEvents, MaxBytes, e.Fit)
+	return fmt.Sprintf("%d events are more than one commit takes: the first %d fit", e.Events, e.Fit)
 }
 
 // Fits returns Fit, for callers that know no more of this error.
@@ -43,17 +45,17 @@ func (e *TooLargeError) Fits() int { return e.Fit }
 
 // A batch is one commit, encoded once and sent as often as needed.
 type batch struct {
+	events   []schema.Event // the caller's
 	subjects []string
-	ends     []int // end of each event in body
-	ids      []string
-	modes    []string
+	ends     []int    // end of each event in body
 	msgIDs   []string // empty unless asked for
 	body     []byte
-	stored   map[string]bool // ids that lie in the stream already and are left out
+	skip     []bool // events that lie in the stream already and are left out; empty: none
 
 	markSubject string
 	mark        []byte
 	fence       string
+	fenced      bool // events sent singly name the mark, too
 	stream      string
 }
 
@@ -70,9 +72,8 @@ func (b *batch) release() {
 		return
 	}
 	clear(b.subjects)
-	clear(b.ids)
 	clear(b.msgIDs)
-	*b = batch{subjects: b.subjects[:0], ends: b.ends[:0], ids: b.ids[:0], modes: b.modes[:0], msgIDs: b.msgIDs[:0], body: b.body[:0]}
+	*b = batch{subjects: b.subjects[:0], ends: b.ends[:0], msgIDs: b.msgIDs[:0], body: b.body[:0], skip: b.skip[:0]}
 	batches.Put(b)
 }
 
@@ -81,15 +82,16 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 	if folder <= 0 || prev.Folder != folder || next.Folder != folder {
 		return nil, fmt.Errorf("commit of folder %d: the marks are of folders %d and %d", folder, prev.Folder, next.Folder)
 	}
-	if len(events) > MaxEvents {
-		return nil, &TooLargeError{Events: len(events), Fit: MaxEvents}
+	if most := int(j.fit.Load()); len(events) > most {
+		return nil, &TooLargeError{Events: len(events), Fit: most}
 	}
 	mark, err := next.Encode()
 	if err != nil {
 		return nil, err
 	}
 	b := batches.Get().(*batch)
-	b.mark, b.markSubject = mark, j.markSubject(folder)
+	b.events, b.mark, b.markSubject = events, mark, j.markSubject(folder)
+	b.fenced = j.level >= apiLevelTTL
 	b.fence, b.stream = strconv.FormatUint(prev.Revision, 10), j.o.Stream
 	owner := strconv.Itoa(folder)
 	for i := range events {
@@ -105,8 +107,6 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 		}
 		b.ends = append(b.ends, len(b.body))
 		b.subjects = append(b.subjects, e.NATSSubject(j.o.Prefix))
-		b.ids = append(b.ids, e.ID)
-		b.modes = append(b.modes, e.IngestMode)
 		if j.o.MessageIDs || j.mode == Dedup {
 			b.msgIDs = append(b.msgIDs, e.MsgID())
 		}
@@ -114,12 +114,44 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 	return b, nil
 }
 
+// leaveOut leaves out the events that are stored, and lets those say that they
+// are late which rows that follow them have overtaken.
+func (b *batch) leaveOut(stored *storedSet) {
+	if stored.empty() {
+		b.skip = b.skip[:0]
+		return
+	}
+	late := false
+	b.skip = slices.Grow(b.skip[:0], len(b.events))[:len(b.events)]
+	for i := range b.events {
+		e := &b.events[i]
+		b.skip[i] = stored.has(e)
+		late = late || !b.skip[i] && stored.overtook(e)
+	}
+	if late {
+		b.encodeLate(stored)
+	}
+}
+
+// encodeLate encodes the events anew.
+func (b *batch) encodeLate(stored *storedSet) {
+	b.body = b.body[:0]
+	for i, e := range b.events {
+		e.Data.Late = e.Data.Late || !b.skip[i] && stored.overtook(&e)
+		b.body = e.AppendJSON(b.body)
+		b.ends[i] = len(b.body)
+	}
+}
+
+// skips reports whether an event is left out.
+func (b *batch) skips(i int) bool { return len(b.skip) > 0 && b.skip[i] }
+
 // sendEvents publishes the events without waiting: the server holds them back
 // until the mark arrives, and says nothing about them before. All messages of
 // a batch must take one connection, in order; when a reconnect comes in
 // between, the server misses some, and refuses the mark. It returns how many
-// were sent.
-func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string) (sent int, err error) {
+// were sent. The first is given to first instead, if there is such a function.
+func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string, first func(*nats.Msg) error) (sent int, err error) {
 	// One message for all: PublishMsg has copied it when it returns.
 	seq, mode, msgID := []string{""}, []string{""}, []string{""}
 	msg := nats.Msg{Header: nats.Header{
@@ -135,18 +167,22 @@ func (b *batch) sendEvents(ctx context.Context, nc *nats.Conn, id string) (sent 
 	for i, end := range b.ends {
 		data := b.body[start:end]
 		start = end
-		if b.stored[b.ids[i]] {
+		if b.skips(i) {
 			continue
 		}
 		if sent%64 == 0 && ctx.Err() != nil {
 			return sent, ctx.Err() // the server drops what it has after 10 s
 		}
-		seq[0], mode[0] = strconv.Itoa(sent+1), b.modes[i]
+		seq[0], mode[0] = strconv.Itoa(sent+1), b.events[i].IngestMode
 		if len(b.msgIDs) > 0 {
 			msgID[0] = b.msgIDs[i]
 		}
 		msg.Subject, msg.Data = b.subjects[i], data
-		if err := nc.PublishMsg(&msg); err != nil {
+		send := nc.PublishMsg
+		if sent == 0 && first != nil {
+			send = first
+		}
+		if err := send(&msg); err != nil {
 			return sent, err
 		}
 		sent++

@@ -57,13 +57,16 @@ func (j *JetStream) Commit(ctx context.Context, folder int, events []schema.Even
 		return checkpoint.Mark{}, err
 	}
 	defer b.release()
-	c := commit{j: j, b: b, prev: prev}
+	c := commit{j: j, b: b, prev: prev, next: next, stored: j.sets.take(folder)}
 	err = backoff.Retry(func() error { return c.attempt(ctx) }, backoff.WithContext(jittered(j.o.RetryFor), ctx))
 	if err != nil {
 		return checkpoint.Mark{}, err
 	}
-	next.Revision = c.revision
-	return next, nil
+	c.next.Revision = c.revision
+	if c.next.Unsettled > 0 {
+		j.sets.put(folder, c.stored)
+	}
+	return c.next, nil
 }
 
 // A commit is one call of Commit.
@@ -71,12 +74,14 @@ type commit struct {
 	j        *JetStream
 	b        *batch
 	prev     checkpoint.Mark
-	ids      []string // of all attempts so far
-	revision uint64   // of the new mark, once it is known to be stored
+	next     checkpoint.Mark
+	stored   *storedSet // events above the mark; nil until they were looked for
+	ids      []string   // of all attempts so far
+	ask      bool       // the next attempt asks whether it may begin
+	revision uint64     // of the new mark, once it is known to be stored
 
 	// In mode Dedup:
 	looked     time.Time // when the stream was last searched for events of this commit
-	seen       uint64    // up to which sequence
 	connection uint64    // number of the connection the events were sent on
 }
 
@@ -103,7 +108,7 @@ func (c *commit) attempt(ctx context.Context) error {
 	case err != nil:
 		return refused
 	case slices.Contains(c.ids, stored.commit):
-		c.revision = stored.Revision
+		c.revision, c.next.Unsettled = stored.Revision, stored.Unsettled
 		return nil
 	case stored.Revision != c.prev.Revision:
 		return backoff.Permanent(conflict(c.prev, stored.Mark))
@@ -125,17 +130,17 @@ func (c *commit) send(ctx context.Context) (verdict, error) {
 		return c.j.unanswered(err)
 	}
 	defer c.j.open.Release(1)
-	if len(c.b.ids) > 0 {
-		var err error
-		if c.b.stored, _, err = c.j.strays(ctx, c.prev, c.prev.Revision); err != nil {
-			return verdictOf(err), err
-		}
+	if err := c.search(ctx); err != nil {
+		return verdictOf(err), err
 	}
 	ctx, cancel := c.j.whileConnected(ctx, answerWait+time.Duration(len(c.b.body)>>20)*time.Second)
 	defer cancel()
 	id := nuid.Next()
 	c.ids = append(c.ids, id)
-	sent, err := c.b.sendEvents(ctx, c.j.nc, id)
+	sent, err := c.b.sendEvents(ctx, c.j.nc, id, c.first(ctx))
+	if refused := new(StoreError); errors.As(err, &refused) {
+		return verdictOf(err), err
+	}
 	if err != nil {
 		return c.j.unanswered(cause(ctx, err))
 	}
@@ -148,10 +153,56 @@ func (c *commit) send(ctx context.Context) (verdict, error) {
 		return c.j.unanswered(err)
 	}
 	if a.Error != nil {
+		c.ask = a.Error.Code == codeIncompleteBatch
+		if fit := a.Error.fit(); fit > 0 {
+			c.j.fit.Store(int64(fit))
+			return never, &TooLargeError{Events: len(c.b.events), Fit: fit}
+		}
 		return c.j.classify(*a.Error)
 	}
 	c.revision = a.Seq
 	return again, nil
+}
+
+// first returns how to send the first event. After a batch that did not arrive
+// as a whole it asks whether the server takes one: where too many are open it
+// takes none, says so only to who asks, and all that follows would be in vain.
+func (c *commit) first(ctx context.Context) func(*nats.Msg) error {
+	if !c.ask {
+		return nil
+	}
+	return func(msg *nats.Msg) error {
+		reply, err := c.j.nc.RequestMsgWithContext(ctx, msg)
+		if err != nil || len(reply.Data) == 0 {
+			return err
+		}
+		a, err := parseRefusal(reply.Data)
+		if err == nil {
+			_, err = c.j.classify(a)
+		}
+		return err
+	}
+}
+
+// search finds events of the folder that no mark accounts for, leaves out those
+// of them that are of this commit, and lets the mark tell where the others are.
+func (c *commit) search(ctx context.Context) error {
+	found, err := c.j.readOn(ctx, c.prev, c.stored)
+	if err != nil {
+		return err
+	}
+	c.stored = found
+	c.b.leaveOut(found)
+	unsettled := uint64(0)
+	if !found.empty() && !found.settledBy(c.next, c.b.events) {
+		unsettled = found.from
+	}
+	if unsettled == c.next.Unsettled {
+		return nil
+	}
+	c.next.Unsettled = unsettled
+	c.b.mark, err = c.next.Encode()
+	return err
 }
 
 // whileConnected bounds ctx in time, and ends it when the connection is lost:

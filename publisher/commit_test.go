@@ -186,7 +186,7 @@ func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.sendEvents(t.Context(), j.nc, "half"); err != nil {
+	if _, err := b.sendEvents(t.Context(), j.nc, "half", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.nc.FlushTimeout(5 * time.Second); err != nil {
@@ -392,6 +392,22 @@ func TestMoreEventsThanACommitTakesAreRefusedWithTheNumberThatFits(t *testing.T)
 		}
 		checkInvariants(t, j, 7)
 	})
+}
+
+func TestAServerThatTakesSmallBatchesGetsSmallCommits(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t, func(o *server.Options) { o.JetStreamLimits.MaxBatchSize = 100 }).Conn(t), Options{})
+	mark := checkpoint.Mark{Folder: 7}
+	events := following(mark, 300)
+	for range 2 { // the second time without asking the server
+		_, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
+		var large *TooLargeError
+		if !errors.As(err, &large) || large.Fit != 99 {
+			t.Fatalf("Commit = %v, want a TooLargeError with room for 99", err)
+		}
+	}
+	push(t, j, push(t, j, mark, 99), 99)
+	checkInvariants(t, j, 7)
 }
 
 func TestACommitOfAnotherFoldersEventsOrMarksIsRefused(t *testing.T) {

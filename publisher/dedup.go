@@ -23,11 +23,17 @@ import (
 // after them. One at a time they are in order whatever happens; the portal's
 // limits leave a folder fewer rows a second than this takes.
 //
-// What somebody else stores after the look is found by the Nats-Msg-Id: the
-// server refuses an id it has seen within the duplicate_window of the stream.
-// So no event is sent on a look that is older than half of that. What is left
-// is the one event whose message is on its way, or whose process is paused
-// just before it is sent, for longer than the other half.
+// From nats-server 2.11 on every event is fenced like the mark: once somebody else
+// has moved the mark, the server refuses it, whenever it arrives.
+//
+// What somebody else stores after the look, without having moved the mark, is
+// found by the Nats-Msg-Id: the server refuses an id it has seen within the
+// duplicate_window of the stream. So no event is sent on a look that is older
+// than half of that. What is left is the one event whose message is on its way,
+// or whose process is paused just before it is sent, for longer than the other
+// half, while another process has stored the same event and stopped before the
+// mark. Older servers know no such fence: there it is enough that the other has
+// stored it.
 //
 // The mark lies in the same stream as the events, here too, so that a stream
 // that loses its newest messages loses both and the rows are published again.
@@ -45,9 +51,11 @@ const (
 // sendSingly sends what is not stored of the commit, in order, and waits for
 // every answer.
 func (c *commit) sendSingly(ctx context.Context) (verdict, error) {
-	c.b.stored, c.seen, c.looked = make(map[string]bool), c.prev.Revision, time.Time{}
 	c.connection = c.j.nc.Stats().Reconnects
-	for i := range c.b.ids {
+	if err := c.look(ctx); err != nil {
+		return verdictOf(err), err
+	}
+	for i := range c.b.events {
 		if what, err := c.sendEvent(ctx, i); err != nil {
 			return what, err
 		}
@@ -62,7 +70,7 @@ func (c *commit) sendEvent(ctx context.Context, i int) (verdict, error) {
 			return verdictOf(err), err
 		}
 	}
-	if c.b.stored[c.b.ids[i]] {
+	if c.b.skips(i) {
 		return again, nil
 	}
 	stored, what, err := c.j.store(ctx, c.b.eventMessage(i))
@@ -94,22 +102,10 @@ func (j *JetStream) confirm(ctx context.Context, seq uint64) (verdict, error) {
 // whether somebody else has moved the mark.
 func (c *commit) look(ctx context.Context) error {
 	c.looked = time.Now()
-	now, err := c.j.lastMark(ctx, c.prev.Folder)
-	if err != nil {
+	if err := c.j.stillNewest(ctx, c.prev); err != nil {
 		return err
 	}
-	if now.Revision != c.prev.Revision {
-		return conflict(c.prev, now.Mark)
-	}
-	found, upTo, err := c.j.strays(ctx, c.prev, c.seen)
-	if err != nil {
-		return err
-	}
-	for id := range found {
-		c.b.stored[id] = true
-	}
-	c.seen = max(c.seen, upTo)
-	return nil
+	return c.search(ctx)
 }
 
 // elapsed is how long ago t was. The monotonic clock stands still while the
@@ -172,16 +168,16 @@ func (b *batch) eventMessage(i int) *nats.Msg {
 	if i > 0 {
 		start = b.ends[i-1]
 	}
-	return &nats.Msg{
-		Subject: b.subjects[i],
-		Data:    b.body[start:b.ends[i]],
-		Header: nats.Header{
-			headerMsgID:       {b.msgIDs[i]},
-			headerStream:      {b.stream},
-			headerContentType: {schema.ContentType},
-			headerIngestMode:  {b.modes[i]},
-		},
+	header := nats.Header{
+		headerMsgID:       {b.msgIDs[i]},
+		headerStream:      {b.stream},
+		headerContentType: {schema.ContentType},
+		headerIngestMode:  {b.events[i].IngestMode},
 	}
+	if b.fenced {
+		header[headerFence], header[headerFenceOf] = []string{b.fence}, []string{b.markSubject}
+	}
+	return &nats.Msg{Subject: b.subjects[i], Data: b.body[start:b.ends[i]], Header: header}
 }
 
 // markMessage is the mark as a message of its own. What the stream does not

@@ -67,9 +67,10 @@ func TestAPlainStreamIsUsedAndTheWayToTheBetterModeIsTold(t *testing.T) {
 	t.Parallel()
 	nc := natstest.Run(t).Conn(t)
 	plainStream(t, nc, "DOCSPACE", "docspace")
-	mode, found, err := Inspect(t.Context(), nc, Options{})
-	if err != nil || mode != Dedup || found.Err() != nil {
-		t.Fatalf("Inspect = %s, %v, %v, want dedup and nothing that is broken", mode, found, err)
+	is, err := Inspect(t.Context(), nc, Options{}, false)
+	found := is.Findings
+	if err != nil || is.Mode != Dedup || found.Err() != nil {
+		t.Fatalf("Inspect = %+v, %v, want dedup and nothing that is broken", is, err)
 	}
 	if !slices.ContainsFunc(found.Of(Warning), func(f Finding) bool { return f.Setting == "allow_atomic" && f.Need == "true" }) {
 		t.Errorf("findings %v do not tell how to get the better mode", found)
@@ -99,7 +100,7 @@ func TestAStreamOnAnOlderServerIsCreatedWithoutWhatItDoesNotKnow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	answer("$JS.API.INFO", `{"type":"io.nats.jetstream.api.v1.account_info_response","limits":{},"api":{"total":1,"errors":0}}`)
+	answer("$JS.API.INFO", `{"type":"io.nats.jetstream.api.v1.account_info_response","limits":{"max_storage":-1},"api":{"total":1,"errors":0}}`)
 	answer("$JS.API.STREAM.INFO.DOCSPACE", `{"type":"io.nats.jetstream.api.v1.stream_info_response","error":{"code":404,"err_code":10059,"description":"stream not found"}}`)
 	requests := make(chan string, 1)
 	if _, err := nc.Subscribe("$JS.API.STREAM.CREATE.DOCSPACE", func(m *nats.Msg) {
@@ -127,15 +128,12 @@ func begin(t *testing.T, j *JetStream, prev checkpoint.Mark, n int) *commit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &commit{j: j, b: b, prev: prev, seen: prev.Revision, connection: j.nc.Stats().Reconnects}
+	return &commit{j: j, b: b, prev: prev, next: checkpointtest.After(prev, events), connection: j.nc.Stats().Reconnects}
 }
 
 // sendEvents sends some of the events of a commit.
 func sendEvents(t *testing.T, c *commit, from, to int) {
 	t.Helper()
-	if c.b.stored == nil {
-		c.b.stored = make(map[string]bool)
-	}
 	for i := from; i < to; i++ {
 		if _, err := c.sendEvent(t.Context(), i); err != nil {
 			t.Fatalf("event %d: %v", i, err)
@@ -195,7 +193,9 @@ func TestWhatAnotherProcessStoresAfterTheLookIsNotStoredAgain(t *testing.T) {
 	if _, err := quick.sendMark(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	sendEvents(t, slow, 15, 20)
+	if _, err := slow.sendEvent(t.Context(), 15); !refusedBy(err, codeWrongLastSequence) {
+		t.Errorf("an event after the mark was moved: %v, want it refused", err)
+	}
 	if _, err := slow.sendMark(t.Context()); err == nil {
 		t.Error("the second mark is stored too")
 	}
@@ -224,6 +224,71 @@ func TestAProcessThatWasPausedForLongLooksAgainBeforeItGoesOn(t *testing.T) {
 	if now := checkInvariants(t, j, 7); now.Accounted != 23 {
 		t.Fatalf("%d events are accounted for, want 23", now.Accounted)
 	}
+}
+
+// Its message may be on its way for any time: no id is remembered any more.
+func TestAnEventThatArrivesAfterTheMarkWasMovedIsRefusedWithoutItsID(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{Commit: Dedup})
+	for _, before := range []int{0, 3} { // a folder's first commit, and a later one
+		mark := checkpoint.Mark{Folder: 7 + before}
+		if before > 0 {
+			mark = push(t, j, mark, before)
+		}
+		held := begin(t, j, mark, 20)
+		sendEvents(t, held, 0, 2)
+		push(t, j, mark, 20)
+		msg := held.b.eventMessage(14)
+		msg.Header.Del(headerMsgID)
+		if _, _, err := j.store(t.Context(), msg); !refusedBy(err, codeWrongLastSequence) {
+			t.Errorf("the event: %v, want it refused", err)
+		}
+		checkInvariants(t, j, mark.Folder)
+	}
+}
+
+func TestADedupProcessStopsOnceAnotherCommitsAtomically(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	atomic := open(t, nc, Options{})
+	push(t, atomic, checkpoint.Mark{Folder: 7}, 3)
+	dedup := open(t, nc, Options{Commit: Dedup})
+	mark, err := dedup.Mark(t.Context(), 7)
+	if err != nil {
+		t.Fatalf("Mark = %v; nobody commits atomically any more", err)
+	}
+	mark = push(t, dedup, mark, 2)
+	held := begin(t, dedup, mark, 5)
+	sendEvents(t, held, 0, 2)
+	push(t, atomic, mark, 5)
+	if _, err := held.sendEvent(t.Context(), 2); !refusedBy(err, codeWrongLastSequence) {
+		t.Errorf("the next event: %v, want it refused", err)
+	}
+	if _, err := dedup.Mark(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "same NATS_COMMIT") {
+		t.Errorf("Mark = %v, want what to do", err)
+	}
+	checkInvariants(t, atomic, 7)
+	if mark, err = open(t, nc, Options{Commit: Dedup}).Mark(t.Context(), 7); err != nil || mark.Accounted != 10 {
+		t.Errorf("after a restart Mark = %+v, %v", mark, err)
+	}
+}
+
+// An older server would take the fence for one of the event's own subject.
+func TestEventsOnServersWithoutSuchAFenceCarryNone(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{Commit: Dedup})
+	j.level = apiLevelTTL - 1
+	msg := begin(t, j, checkpoint.Mark{Folder: 7, Revision: 5}, 1).b.eventMessage(0)
+	if msg.Header.Get(headerFence) != "" || msg.Header.Get(headerFenceOf) != "" {
+		t.Errorf("headers %v", msg.Header)
+	}
+	push(t, j, push(t, j, checkpoint.Mark{Folder: 7}, 3), 3)
+	checkInvariants(t, j, 7)
+}
+
+func refusedBy(err error, code int) bool {
+	var refused *StoreError
+	return errors.As(err, &refused) && refused.Code == code
 }
 
 func TestAProcessWhoseMarkWasReplacedStoresNothing(t *testing.T) {

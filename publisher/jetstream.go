@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,7 +42,9 @@ const (
 	MaxBytes = 16 << 20
 
 	// maxOpen is how many batches one process has open. The server allows 50
-	// per stream, and more than a few make no stream faster.
+	// per stream, for all processes, and more than a few make no stream faster.
+	// Sixteen processes with hundreds of folders were not refused once, since a
+	// batch that is not held up is open for some milliseconds.
 	maxOpen = 4
 )
 
@@ -123,10 +126,17 @@ type JetStream struct {
 	o        Options
 	api      string // prefix of the JetStream API subjects
 	open     *semaphore.Weighted
-	portion  int // events one call of Published reads
+	fit      atomic.Int64 // events one commit takes: MaxEvents, or what the server said
+	portion  int          // events one scan reads
 	findings Findings
+	created  []string     // streams
+	absent   bool         // the stream is
+	refused  []Permission // that this user lacks
+	sets     storedSets   // by folder, while a mark is unsettled
 
 	mode   Mode          // Atomic or Dedup
+	level  int           // API level of the server
+	opened uint64        // last sequence of the stream when the mode was chosen
 	window time.Duration // in which the stream knows message ids again
 	rollup bool          // whether a mark may remove the one before
 	ttl    bool          // whether a mark may outlive max_age
@@ -135,47 +145,89 @@ type JetStream struct {
 // Open returns the stream for use. It creates the stream when it is absent, and
 // a second, small one that keeps a copy of the marks, named <stream>_MARKS. An
 // existing stream is never changed: when a setting breaks the promise, Open
-// fails and names the setting and the value it needs. Findings tells the rest.
+// fails and names the setting and the value it needs. Findings tells the rest,
+// and Created what was created.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
 		return nil, err
 	}
-	refused, err := j.refusedPermissions(ctx)
-	if err != nil {
+	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if j.findings, err = j.prepare(ctx, refused); err != nil {
-		return nil, err
-	}
-	if err := j.findings.Err(); err != nil {
-		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
-	}
-	j.findings = append(j.findings, j.prepareCopy(ctx, refused)...)
 	return j, nil
 }
 
-// Inspect judges the server, the stream and our permissions as Open does, and
-// creates nothing.
-// Where a sound stream exists it also proves that this connection may commit to
-// it, see Probe. It returns the mode that Open would choose.
-func Inspect(ctx context.Context, nc *nats.Conn, o Options) (Mode, Findings, error) {
+// prepare is the one place where streams are created. It goes on to the next
+// when the one before is there and sound.
+func (j *JetStream) prepare(ctx context.Context) (err error) {
+	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+		return err
+	}
+	if j.findings, err = j.prepareStream(ctx); err != nil {
+		return err
+	}
+	if err := j.findings.Err(); err != nil {
+		return fmt.Errorf("stream %s: %w", j.o.Stream, err)
+	}
+	j.findings = append(j.findings, j.prepareCopy(ctx)...)
+	found, err := j.prepareQueue(ctx)
+	j.findings = append(j.findings, found...)
+	return cmp.Or(err, found.Err())
+}
+
+// An Inspection is what Inspect found out.
+type Inspection struct {
+	Mode     Mode // that Open would choose
+	Findings Findings
+	Created  []string // streams that were absent
+}
+
+// Inspect judges the server, our permissions and the streams as Open does. Where a
+// sound stream exists it also proves that this connection may commit to it, see
+// Probe. It creates nothing, unless it is to fix what is absent, and changes
+// nothing.
+func Inspect(ctx context.Context, nc *nats.Conn, o Options, fix bool) (Inspection, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
-		return "", nil, err
+		return Inspection{}, err
 	}
-	refused, err := j.refusedPermissions(ctx)
+	if fix {
+		err = j.prepare(ctx)
+	} else {
+		err = j.look(ctx)
+	}
+	is := Inspection{Mode: j.mode, Findings: j.findings, Created: j.created}
+	switch {
+	case is.Findings.Err() != nil:
+		return is, nil
+	case err != nil || j.absent:
+		return is, err
+	}
+	return is, j.Probe(ctx)
+}
+
+// look is prepare without creating anything.
+func (j *JetStream) look(ctx context.Context) (err error) {
+	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+		return err
+	}
+	f, findings, err := j.survey(ctx)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	f, findings, err := j.survey(ctx, refused)
-	if err != nil {
-		return "", nil, err
+	if j.findings = findings; findings.Err() != nil {
+		return nil
 	}
-	if f.stream == nil || findings.Err() != nil {
-		return j.mode, findings, nil
+	if j.absent = f.stream == nil; j.absent {
+		f.taken = j.takenBy(ctx, f.want.Subjects)
+		j.findings = j.judge(f)
 	}
-	return j.mode, findings, j.Probe(ctx)
+	if j.findings.Err() == nil {
+		j.findings = append(j.findings, j.judgeCopy(j.copyFacts(ctx))...)
+		j.findings = append(j.findings, j.judgeQueue(j.queueConfig(ctx))...)
+	}
+	return nil
 }
 
 func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
@@ -187,11 +239,16 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("JetStream client: %w", err)
 	}
-	return &JetStream{nc: nc, js: js, o: o, api: o.apiPrefix(), open: semaphore.NewWeighted(maxOpen), portion: readPortion}, nil
+	j := &JetStream{nc: nc, js: js, o: o, api: o.apiPrefix(), open: semaphore.NewWeighted(maxOpen), portion: scanPortion}
+	j.fit.Store(MaxEvents)
+	return j, nil
 }
 
 // Findings returns what Open noticed and could live with.
 func (j *JetStream) Findings() Findings { return j.findings }
+
+// Created returns the streams Open has created.
+func (j *JetStream) Created() []string { return j.created }
 
 // Mode returns how commits are stored, Atomic or Dedup.
 func (j *JetStream) Mode() Mode { return j.mode }
@@ -202,6 +259,11 @@ func (j *JetStream) Stream() string { return j.o.Stream }
 // EventSubjects is the filter of a consumer that wants every event and no
 // mark: <prefix>.folder.>
 func (j *JetStream) EventSubjects() string { return j.o.Prefix + ".folder.>" }
+
+// eventsOf is how the subjects of a folder's events begin.
+func (j *JetStream) eventsOf(folder int) string {
+	return fmt.Sprintf("%s.folder.%d.", j.o.Prefix, folder)
+}
 
 // markSubjects matches the marks of all folders.
 func (j *JetStream) markSubjects() string { return j.o.Prefix + ".checkpoint.*" }

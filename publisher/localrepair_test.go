@@ -17,9 +17,9 @@ import (
 	"docspace-nats/publisher/natstest"
 )
 
-// crowd commits large events of a folder until the store takes no more. A failed
+// stuff commits large events of a folder until the store takes no more. A failed
 // commit may have happened, so it goes on from the mark.
-func crowd(t *testing.T, j *JetStream, mark checkpoint.Mark) {
+func stuff(t *testing.T, j *JetStream, mark checkpoint.Mark) {
 	t.Helper()
 	for {
 		events := following(mark, 200)
@@ -55,7 +55,7 @@ func TestAFullDiskStopsTheEmbeddedServerAndRoomStartsItWithNothingLostOrTwice(t 
 			t.Cleanup(l.Shutdown)
 			url := l.URL()
 			j := open(t, localConn(t, l), Options{RetryFor: time.Second})
-			crowd(t, j, checkpoint.Mark{Folder: 7})
+			stuff(t, j, checkpoint.Mark{Folder: 7})
 			eventually(t, "the server says that it is stopped", func() bool { return l.Trouble() != nil })
 			if !strings.Contains(l.Trouble().Error(), "free some room") || !said.has(LocalError, "stopped storing") {
 				t.Errorf("trouble: %v; said %v", l.Trouble(), &said)
@@ -80,7 +80,7 @@ func TestAServerThatIsStoppedForItsDiskCanBeShutDown(t *testing.T) {
 	dir := natstest.SmallDisk(t, 24<<20)
 	l := startLocal(t, LocalOptions{Dir: dir, MaxStore: 1 << 40})
 	j := open(t, localConn(t, l), Options{RetryFor: time.Second})
-	crowd(t, j, checkpoint.Mark{Folder: 7})
+	stuff(t, j, checkpoint.Mark{Folder: 7})
 	eventually(t, "the server says that it is stopped", func() bool { return l.Trouble() != nil })
 	done := make(chan struct{})
 	go func() {
@@ -104,7 +104,7 @@ func TestAtItsSizeLimitTheEmbeddedServerRefusesAndTakesWhatComesOnceThereIsRoom(
 	t.Cleanup(l.Shutdown)
 	j := open(t, localConn(t, l), Options{RetryFor: time.Second})
 	mark := push(t, j, checkpoint.Mark{Folder: 7}, 100)
-	crowd(t, j, checkpoint.Mark{Folder: 8})
+	stuff(t, j, checkpoint.Mark{Folder: 8})
 	events := following(mark, 900)
 	for i := range events {
 		events[i].Data.Feed.Title = strings.Repeat("x", 2000)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,94 +41,86 @@ func (j *JetStream) wantedCopy() jetstream.StreamConfig {
 	}
 }
 
-// prepareCopy creates the copy when it is absent. Without it the promise holds
-// until a limit takes a mark, so trouble with it is a warning. Where looking is
-// refused, that was said.
-func (j *JetStream) prepareCopy(ctx context.Context, refused []Permission) Findings {
-	may := func(call string) bool {
-		return !slices.ContainsFunc(refused, func(p Permission) bool { return p.Subject == j.api+call+j.copyName() })
+// prepareCopy creates the copy when it is absent. Trouble with it is a warning,
+// whatever it is.
+func (j *JetStream) prepareCopy(ctx context.Context) Findings {
+	f, err := j.copyFacts(ctx)
+	if err == nil && f.copy == nil && j.mayCall("STREAM.CREATE", j.copyName()) {
+		if err = j.create(ctx, f.wantCopy); err == nil {
+			f, err = j.copyFacts(ctx)
+		}
 	}
-	if !may("STREAM.INFO.") {
-		return nil
+	return j.judgeCopy(f, err)
+}
+
+// errUntold is for what may not be asked for, which was said already.
+var errUntold = errors.New("it may not be asked for")
+
+// copyFacts asks for everything that the rules of the copy look at.
+func (j *JetStream) copyFacts(ctx context.Context) (facts, error) {
+	f, err := j.facts(ctx)
+	if err != nil {
+		return facts{}, err
 	}
-	warn := func(have, need string) Findings {
-		return Findings{{
-			Severity: Warning, Setting: "stream " + j.copyName(), Have: have, Need: need,
-			Why: "folders whose mark is removed by a limit or a purge of the stream would stop or be published again",
-		}}
+	f.wantCopy = j.wantedCopy()
+	if !j.mayCall("STREAM.INFO", j.copyName()) {
+		return f, errUntold
 	}
 	stream, err := j.js.Stream(ctx, j.copyName())
-	if errors.Is(err, jetstream.ErrStreamNotFound) && may("STREAM.CREATE.") {
-		stream, err = j.js.CreateStream(ctx, j.wantedCopy())
-	}
-	if err != nil {
-		return warn("not usable ("+err.Error()+")", "a stream that sources "+j.markSubjects())
-	}
-	sourced := slices.ContainsFunc(stream.CachedInfo().Config.Sources, func(s *jetstream.StreamSource) bool {
-		return s.Name == j.o.Stream && (s.FilterSubject == "" || covers(s.FilterSubject, j.markSubjects()))
-	})
-	if !sourced {
-		return warn("not a copy", "a source of "+j.markSubjects()+" from stream "+j.o.Stream)
-	}
-	return nil
-}
-
-// restoreMark puts the mark of a folder back if it was removed by a limit or by
-// a purge of everything, and returns it. It returns a mark without revision
-// for a folder that never had one, or whose mark was lost together with its
-// events, and ErrMarkLost when the mark alone was removed.
-func (j *JetStream) restoreMark(ctx context.Context, folder int) (storedMark, error) {
-	none := storedMark{Mark: checkpoint.Mark{Folder: folder}}
-	mark, seq, at, err := j.copiedMark(ctx, folder)
-	if err != nil || seq == 0 {
-		return none, err
-	}
-	stream, err := j.js.Stream(ctx, j.o.Stream)
-	if err != nil {
-		return none, fmt.Errorf("state of stream %s: %w", j.o.Stream, err)
-	}
-	info := stream.CachedInfo()
 	switch {
-	case info.Created.After(at):
-		return none, nil // the stream was deleted and made anew: so is its content
-	case seq > info.State.LastSeq:
-		return none, nil // the stream lost its newest messages: the events of this mark too
-	case seq >= info.State.FirstSeq:
-		// Another process may just have made the folder's first commit.
-		now, err := j.lastMark(ctx, folder)
-		if err == nil && now.Revision == 0 {
-			err = fmt.Errorf("folder %d: %w", folder, ErrMarkLost)
-		}
-		return now, err
+	case err == nil:
+		f.copy = stream.CachedInfo()
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		return facts{}, err
 	}
-	// A crash before this commit leaves everything for the next try; of two
-	// processes that do it at once the fence lets one.
-	mark, err = j.Commit(ctx, folder, nil, none.Mark, mark)
-	if errors.Is(err, checkpoint.ErrConflict) {
-		return j.lastMark(ctx, folder)
-	}
-	return storedMark{Mark: mark}, err
+	return f, nil
 }
 
-// copiedMark reads the copy: the mark, its sequence in the stream, and when it
-// was copied. The sequence is 0 when there is no copy.
-func (j *JetStream) copiedMark(ctx context.Context, folder int) (checkpoint.Mark, uint64, time.Time, error) {
+// judgeCopy applies the rules, and names the stream they are about.
+func (j *JetStream) judgeCopy(f facts, err error) Findings {
+	name := "stream " + j.copyName()
+	switch {
+	case errors.Is(err, errUntold):
+		return nil
+	case err != nil:
+		return Findings{{
+			Severity: Warning, Setting: name, Have: "not usable (" + err.Error() + ")", Need: "a stream that sources " + j.markSubjects(),
+			Why: "a folder whose mark is removed by a limit or a purge has to be read again from its first row",
+		}}
+	case f.copy == nil:
+		return append(lackingToCreate(j.refused, j.copyName()), absent(j.copyName()))
+	}
+	findings := apply(copyRules, f)
+	for i := range findings {
+		findings[i].Setting = name + ": " + findings[i].Setting
+	}
+	return findings
+}
+
+// A copiedMark is a mark as the copy holds it.
+type copiedMark struct {
+	checkpoint.Mark           // Revision is its sequence in the stream; 0: there is no copy
+	at              time.Time // when it was copied
+}
+
+// copiedMark reads the copy.
+func (j *JetStream) copiedMark(ctx context.Context, folder int) (copiedMark, error) {
 	msg, err := j.get(ctx, j.copyName(), messageQuery{LastOf: j.markSubject(folder)})
 	var refused *StoreError
 	if errors.As(err, &refused) && refused.Code == int(jetstream.JSErrCodeStreamNotFound) {
-		return checkpoint.Mark{}, 0, time.Time{}, nil
+		return copiedMark{}, nil
 	}
 	if err != nil || msg == nil {
-		return checkpoint.Mark{}, 0, time.Time{}, err
+		return copiedMark{}, err
 	}
 	fields := strings.Fields(msg.header.Get(headerSource))
 	if len(fields) < 2 || fields[0] != j.o.Stream && !strings.HasPrefix(fields[0], j.o.Stream+":") {
-		return checkpoint.Mark{}, 0, time.Time{}, fmt.Errorf("mark of folder %d in stream %s: it does not come from stream %s", folder, j.copyName(), j.o.Stream)
+		return copiedMark{}, fmt.Errorf("mark of folder %d in stream %s: it does not come from stream %s", folder, j.copyName(), j.o.Stream)
 	}
 	seq, err := strconv.ParseUint(fields[1], 10, 64)
 	if err != nil {
-		return checkpoint.Mark{}, 0, time.Time{}, fmt.Errorf("mark of folder %d in stream %s: %w", folder, j.copyName(), err)
+		return copiedMark{}, fmt.Errorf("mark of folder %d in stream %s: %w", folder, j.copyName(), err)
 	}
 	mark, err := decodeMark(msg.data, folder, seq)
-	return mark, seq, msg.at, err
+	return copiedMark{Mark: mark, at: msg.at}, err
 }

@@ -3,7 +3,6 @@ package publisher
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,28 +20,26 @@ const (
 	marksWait = time.Minute
 )
 
-// ErrMarkLost is returned for a folder whose events are in the stream without
-// the mark that accounts for them. Somebody removed the mark, or wrote events
-// that are not from this program. Going on would store events twice, so the
-// operator decides: set the mark, or reset the folder.
-var ErrMarkLost = errors.New("its events are in the stream, but the mark that accounts for them is gone")
-
 // A storedMark is a mark as the stream holds it.
 type storedMark struct {
 	checkpoint.Mark
 	commit string // id of the attempt that stored it
+	atomic bool   // it was stored together with its events
 }
 
 // Mark returns how far a folder has been published, a mark with nothing but
 // the folder when it never was. It asks the leader of the stream. The answer
-// can still be overtaken at any moment; Commit notices. A mark that a limit of
-// the stream has removed is put back from its copy.
+// can still be overtaken at any moment; Commit notices. A mark that is gone is
+// put back or made anew, see recover.go.
 func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
 	var stored storedMark
 	read := func() (err error) {
 		stored, err = j.lastMark(ctx, folder)
 		if err == nil && stored.Revision == 0 {
-			stored, err = j.restoreMark(ctx, folder)
+			stored, err = j.recoverMark(ctx, folder)
+		}
+		if err == nil {
+			err = j.mixes(stored)
 		}
 		if err != nil && verdictOf(err) == never {
 			return backoff.Permanent(err)
@@ -53,6 +50,20 @@ func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, erro
 		return checkpoint.Mark{}, err
 	}
 	return stored.Mark, nil
+}
+
+// mixes returns an error in mode Dedup once another process has committed
+// atomically: the stream allows it by now, or this process alone was told not
+// to. Of both at the same moment, each would store the same events.
+func (j *JetStream) mixes(stored storedMark) error {
+	if j.mode != Dedup || !stored.atomic || stored.Revision <= j.opened {
+		return nil
+	}
+	return &StoreError{
+		Stream: j.o.Stream,
+		Reason: fmt.Sprintf("another process (%q) commits events and marks together (atomic), and this one singly (dedup)", stored.Writer),
+		Hint:   "give all the same NATS_COMMIT, and restart this one",
+	}
 }
 
 // lastMark reads the mark once.
@@ -68,7 +79,8 @@ func (j *JetStream) lastMark(ctx context.Context, folder int) (storedMark, error
 	if err != nil {
 		return storedMark{}, err
 	}
-	return storedMark{Mark: mark, commit: cmp.Or(msg.header.Get(headerBatchID), msg.header.Get(headerCommitID))}, nil
+	batch := msg.header.Get(headerBatchID)
+	return storedMark{Mark: mark, commit: cmp.Or(batch, msg.header.Get(headerCommitID)), atomic: batch != ""}, nil
 }
 
 // decodeMark reads the mark that lies at a sequence, and refuses one of
@@ -116,6 +128,8 @@ func (j *JetStream) eachMark(ctx context.Context, f func(checkpoint.Mark) error)
 	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{j.markSubjects()},
 		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
+		// As a scan: a stream may allow no more.
+		InactiveThreshold: scanWait,
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,8 @@ func (m Mode) Promise() string {
 	if m == Dedup {
 		return "events are stored one by one, then their mark (dedup): nothing is lost, and a restart after any outage repeats nothing, " +
 			"but where two processes publish one folder, an event that is held up, or whose process is paused, " +
-			"for longer than half the duplicate_window of the stream just before it is stored, is stored twice"
+			"for longer than half the duplicate_window of the stream just before it is stored, is stored twice; " +
+			"from nats-server 2.11 on only if the other process stopped between this event and its mark"
 	}
 	return "events and marks are committed together (atomic)"
 }

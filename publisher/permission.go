@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,7 @@ type Permission struct {
 	Why       string // what it is for
 
 	severity Severity // of its lack
-	creates  bool     // needed only where the stream is absent
+	creates  string   // stream it creates: needed only where that is absent
 }
 
 // Permissions is everything the connector publishes and subscribes to, with
@@ -46,28 +47,28 @@ func Permissions(o Options) []Permission {
 	stream, api := o.Stream, o.apiPrefix()
 	marks, folders := stream+copySuffix, stream+queueSuffix
 	return []Permission{
-		{Publish, o.Prefix + ".folder.>", "events", Broken, false},
-		{Publish, o.Prefix + ".checkpoint.*", "marks", Broken, false},
-		{Publish, api + "INFO", "which server is this?", Broken, false},
-		{Publish, api + "STREAM.INFO." + stream, "is the stream there, and fit?", Broken, false},
-		{Publish, api + "STREAM.CREATE." + stream, "only where it is absent", Broken, true},
-		{Publish, api + "STREAM.MSG.GET." + stream, "a mark, from the leader", Broken, false},
-		{Publish, api + "STREAM.INFO." + marks, "is the copy of the marks there?", Warning, false},
-		{Publish, api + "STREAM.CREATE." + marks, "only where it is absent", Warning, true},
-		{Publish, api + "STREAM.MSG.GET." + marks, "a mark that a limit of the stream has removed", Broken, false},
-		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".checkpoint.*", "all marks, through a short-lived consumer", Broken, false},
-		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".folder.*.>", "a folder's events, to find rows that are missing", Broken, false},
-		{Publish, api + "CONSUMER.MSG.NEXT." + stream + ".*", "what such a consumer reads", Broken, false},
-		{Publish, api + "CONSUMER.DELETE." + stream + ".*", "such a consumer, once it is done", Warning, false},
-		{Publish, api + "STREAM.INFO." + folders, "is the queue of folders there?", Broken, false},
-		{Publish, api + "STREAM.CREATE." + folders, "only where it is absent", Broken, true},
-		{Publish, folders + ".*.*", "folders that wait for a poll", Broken, false},
-		{Publish, api + "CONSUMER.CREATE." + folders + ".*." + folders + ".*.*", "the lanes of the queue", Broken, false},
-		{Publish, api + "CONSUMER.MSG.NEXT." + folders + ".*", "the next folder to poll", Broken, false},
-		{Publish, "$JS.ACK." + folders + ".>", "when a folder is due again", Broken, false},
-		{Publish, stream + replicasSuffix, "other replicas count this one", Warning, false},
-		{Subscribe, stream + replicasSuffix, "this one counts other replicas", Warning, false},
-		{Subscribe, o.inbox() + ".>", "answers", Broken, false},
+		{Publish, o.Prefix + ".folder.>", "events", Broken, ""},
+		{Publish, o.Prefix + ".checkpoint.*", "marks", Broken, ""},
+		{Publish, api + "INFO", "which server is this?", Broken, ""},
+		{Publish, api + "STREAM.INFO." + stream, "is the stream there, and fit?", Broken, ""},
+		{Publish, api + "STREAM.CREATE." + stream, "only where it is absent", Broken, stream},
+		{Publish, api + "STREAM.MSG.GET." + stream, "a mark, from the leader", Broken, ""},
+		{Publish, api + "STREAM.INFO." + marks, "is the copy of the marks there?", Warning, ""},
+		{Publish, api + "STREAM.CREATE." + marks, "only where it is absent", Warning, marks},
+		{Publish, api + "STREAM.MSG.GET." + marks, "a mark that a limit of the stream has removed", Broken, ""},
+		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".checkpoint.*", "all marks, through a short-lived consumer", Broken, ""},
+		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".folder.*.>", "a folder's events, to find rows that are missing", Broken, ""},
+		{Publish, api + "CONSUMER.MSG.NEXT." + stream + ".*", "what such a consumer reads", Broken, ""},
+		{Publish, api + "CONSUMER.DELETE." + stream + ".*", "such a consumer, once it is done", Warning, ""},
+		{Publish, api + "STREAM.INFO." + folders, "is the queue of folders there?", Broken, ""},
+		{Publish, api + "STREAM.CREATE." + folders, "only where it is absent", Broken, folders},
+		{Publish, folders + ".*.*", "folders that wait for a poll", Broken, ""},
+		{Publish, api + "CONSUMER.CREATE." + folders + ".*." + folders + ".*.*", "the lanes of the queue", Broken, ""},
+		{Publish, api + "CONSUMER.MSG.NEXT." + folders + ".*", "the next folder to poll", Broken, ""},
+		{Publish, "$JS.ACK." + folders + ".>", "when a folder is due again", Broken, ""},
+		{Publish, stream + replicasSuffix, "other replicas count this one", Warning, ""},
+		{Subscribe, stream + replicasSuffix, "this one counts other replicas", Warning, ""},
+		{Subscribe, o.inbox() + ".>", "answers", Broken, ""},
 	}
 }
 
@@ -116,12 +117,14 @@ func (j *JetStream) try(ctx context.Context, p Permission) (bool, error) {
 	return !errors.Is(last, nats.ErrPermissionViolation) || !strings.Contains(last.Error(), p.Operation.violation()+strconv.Quote(subject)), nil
 }
 
-// lacking says what the lack of permissions means where the stream is there, or
-// is absent.
-func lacking(refused []Permission, absent bool) Findings {
+// lacking says what the lack of permissions means that are needed anyway.
+func lacking(refused []Permission) Findings { return lackingToCreate(refused, "") }
+
+// lackingToCreate says what the lack of permissions means where a stream is absent.
+func lackingToCreate(refused []Permission, stream string) Findings {
 	var findings Findings
 	for _, p := range refused {
-		if p.creates && !absent {
+		if p.creates != stream {
 			continue
 		}
 		findings = append(findings, Finding{
@@ -133,4 +136,10 @@ func lacking(refused []Permission, absent bool) Findings {
 		})
 	}
 	return findings
+}
+
+// mayCall reports whether a call of the JetStream API about a stream was not
+// refused.
+func (j *JetStream) mayCall(call, stream string) bool {
+	return !slices.ContainsFunc(j.refused, func(p Permission) bool { return p.Subject == j.api+call+"."+stream })
 }

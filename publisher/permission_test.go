@@ -66,11 +66,14 @@ func useEverything(t *testing.T, nc *nats.Conn, o Options) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := j.prepare(t.Context(), nil); err != nil || found.Err() != nil {
+		if found, err := j.prepareStream(t.Context()); err != nil || found.Err() != nil {
 			t.Fatal(err, found)
 		}
-		if found := j.prepareCopy(t.Context(), nil); len(found) > 0 {
+		if found := j.prepareCopy(t.Context()); len(found) > 0 {
 			t.Fatal(found)
+		}
+		if found, err := j.prepareQueue(t.Context()); err != nil || len(found) > 0 {
+			t.Fatal(err, found)
 		}
 		mark, err := j.Mark(t.Context(), 7)
 		if err != nil {
@@ -93,10 +96,7 @@ func useEverything(t *testing.T, nc *nats.Conn, o Options) {
 
 func useQueue(t *testing.T, j *JetStream) {
 	t.Helper()
-	q, err := j.OpenQueue(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := j.Queue()
 	defer q.Close()
 	if err := q.Put(t.Context(), 7, queue.History); err != nil {
 		t.Fatal(err)
@@ -176,12 +176,12 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 		}
 	})
 	inspect := func(user string) []string {
-		_, found, err := Inspect(t.Context(), s.Conn(t, nats.UserInfo(user, password)), Options{})
+		is, err := Inspect(t.Context(), s.Conn(t, nats.UserInfo(user, password)), Options{}, false)
 		if err != nil {
 			t.Errorf("without %s: %v", user, err)
 		}
 		var named []string
-		for _, f := range found {
+		for _, f := range is.Findings {
 			if strings.HasPrefix(f.Setting, "permission") {
 				named = append(named, f.String())
 			}
@@ -191,7 +191,7 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 	for _, there := range []bool{false, true} {
 		for _, p := range table {
 			named := inspect(userWithout(p))
-			if p.creates && there {
+			if p.creates != "" && there {
 				if len(named) > 0 {
 					t.Errorf("the stream is there, and yet: %v", named)
 				}
@@ -201,7 +201,7 @@ func TestEveryMissingPermissionIsNamedBySubject(t *testing.T) {
 			if len(named) != 1 || named[0] != want {
 				t.Errorf("got %q\nwant %q", named, want)
 			}
-			if p.severity != Broken || p.creates {
+			if p.severity != Broken || p.creates != "" {
 				continue
 			}
 			if _, err := Open(t.Context(), s.Conn(t, nats.UserInfo(userWithout(p), password)), Options{}); err == nil || !strings.Contains(err.Error(), want) {

@@ -34,7 +34,7 @@ func (j *JetStream) Probe(ctx context.Context) error {
 	ctx, cancel := j.whileConnected(ctx, answerWait)
 	defer cancel()
 	id := nuid.Next()
-	sent, err := b.sendEvents(ctx, j.nc, id)
+	sent, err := b.sendEvents(ctx, j.nc, id, nil)
 	if err != nil {
 		_, err = j.unanswered(cause(ctx, err))
 		return err

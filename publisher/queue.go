@@ -1,9 +1,11 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,15 +87,15 @@ type note struct {
 	Rows int       `json:"rows,omitzero"` // that were announced
 }
 
-// OpenQueue returns the queue of folders that belongs to the stream, and creates
-// it when it is absent.
-func (j *JetStream) OpenQueue(ctx context.Context) (*Queue, error) {
+// Queue returns the queue of folders that belongs to the stream. Whoever asks for it
+// closes it.
+func (j *JetStream) Queue() *Queue {
 	q := &Queue{j: j, lasts: leaseLasts, lanes: make(map[queue.Lane]*lane)}
 	for _, name := range queue.Lanes() {
 		q.lanes[name] = newLane()
 	}
-	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
-	return q, q.prepare(ctx)
+	q.ctx, q.stop = context.WithCancel(context.Background())
+	return q
 }
 
 // queueSuffix makes the name of the queue of the name of the stream.
@@ -135,29 +137,61 @@ func (q *Queue) wantedLane(name queue.Lane) jetstream.ConsumerConfig {
 	}
 }
 
-// prepare creates the stream when it is absent. An existing one is never
-// changed, and refused when it is not such a queue.
+// prepare creates the queue's stream when it is absent.
 func (q *Queue) prepare(ctx context.Context) error {
-	want := q.j.wantedQueue()
-	stream, err := q.j.js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = q.j.js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			stream, err = q.j.js.Stream(ctx, want.Name)
+	found, err := q.j.prepareQueue(ctx)
+	return cmp.Or(err, found.Err())
+}
+
+// prepareQueue creates the stream when it is absent. An existing one is never
+// changed.
+func (j *JetStream) prepareQueue(ctx context.Context) (Findings, error) {
+	have, err := j.queueConfig(ctx)
+	if err == nil && have == nil && j.mayCall("STREAM.CREATE", j.queueName()) {
+		if err = j.create(ctx, j.wantedQueue()); err == nil {
+			have, err = j.queueConfig(ctx)
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("stream %s, the queue of folders: %w", want.Name, err)
-	}
-	have := stream.CachedInfo().Config
+	return j.judgeQueue(have, err), err
+}
+
+// queueConfig returns the settings of the queue's stream, nil when it is absent.
+func (j *JetStream) queueConfig(ctx context.Context) (*jetstream.StreamConfig, error) {
+	stream, err := j.js.Stream(ctx, j.queueName())
 	switch {
-	case have.Retention != jetstream.WorkQueuePolicy:
-		return fmt.Errorf("stream %s, the queue of folders: retention is %s, needs workqueue: remove the stream, and it is made anew", want.Name, have.Retention)
-	case have.MaxMsgsPerSubject != 1 || have.Discard != jetstream.DiscardOld:
-		return fmt.Errorf("stream %s, the queue of folders: max_msgs_per_subject is %d and discard %s, needs 1 and old: remove the stream, and it is made anew",
-			want.Name, have.MaxMsgsPerSubject, have.Discard)
-	case len(have.Subjects) == 0 || !covers(have.Subjects[0], want.Subjects[0]):
-		return fmt.Errorf("stream %s, the queue of folders: subjects are %q, needs %q", want.Name, have.Subjects, want.Subjects)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("settings of stream %s: %w", j.queueName(), err)
+	}
+	return &stream.CachedInfo().Config, nil
+}
+
+// judgeQueue says what is wrong with the queue's stream. It holds nothing that
+// cannot be made anew, so the way out is always the same.
+func (j *JetStream) judgeQueue(have *jetstream.StreamConfig, err error) Findings {
+	want := j.wantedQueue()
+	broken := func(setting, have, need string) Findings {
+		return Findings{{
+			Severity: Broken, Setting: "stream " + want.Name + ": " + setting, Have: have, Need: need,
+			Why: "it is the queue of folders that replicas share; delete it, and it is made anew",
+		}}
+	}
+	switch {
+	case err != nil:
+		return nil
+	case have == nil:
+		return append(lackingToCreate(j.refused, want.Name), absent(want.Name))
+	case have.Retention != want.Retention:
+		return broken("retention", strings.ToLower(have.Retention.String()), "workqueue")
+	case have.MaxMsgsPerSubject != want.MaxMsgsPerSubject:
+		return broken("max_msgs_per_subject", fmt.Sprint(have.MaxMsgsPerSubject), fmt.Sprint(want.MaxMsgsPerSubject))
+	case !slices.ContainsFunc(have.Subjects, func(s string) bool { return covers(s, want.Subjects[0]) }):
+		return broken("subjects", fmt.Sprintf("%q", have.Subjects), want.Subjects[0])
+	case have.MaxMsgs > 0 || have.MaxBytes > 0 || have.MaxAge > 0:
+		return broken("limits", fmt.Sprintf("%d messages, %s bytes, %s", have.MaxMsgs, bytesText(have.MaxBytes), ageText(have.MaxAge)), "none")
+	case have.Sealed || have.Mirror != nil || have.SubjectTransform != nil || have.NoAck:
+		return broken("sealed, mirror, subject_transform or no_ack", "set", "none of them")
 	}
 	return nil
 }

@@ -54,10 +54,7 @@ func join(t *testing.T, url string, o Options) member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := j.OpenQueue(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := j.Queue()
 	q.lasts = time.Second
 	return member{q, nc}
 }

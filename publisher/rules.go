@@ -1,63 +1,13 @@
 package publisher
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
-
-// A Severity says what a finding means for the promise.
-type Severity string
-
-// The severities. Broken keeps the program from starting.
-const (
-	Broken  Severity = "broken"  // the promise cannot be kept
-	Warning Severity = "warning" // it can, but not in the way that was asked for, or not for ever
-	Note    Severity = "note"    // nothing to do
-)
-
-// A Finding is one thing about the server or the stream that an operator
-// should know.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	Setting  string   `json:"setting"`        // as the server names it: "allow_atomic"
-	Have     string   `json:"have"`           // its value
-	Need     string   `json:"need,omitempty"` // the value that would do, empty for a note
-	Why      string   `json:"why"`            // what goes wrong otherwise
-}
-
-func (f Finding) String() string {
-	if f.Need == "" {
-		return fmt.Sprintf("%s is %s: %s", f.Setting, f.Have, f.Why)
-	}
-	return fmt.Sprintf("%s is %s, needs %s: %s", f.Setting, f.Have, f.Need, f.Why)
-}
-
-// Findings are in the order of the rules.
-type Findings []Finding
-
-// Of returns the findings of one severity.
-func (fs Findings) Of(s Severity) Findings {
-	var of Findings
-	for _, f := range fs {
-		if f.Severity == s {
-			of = append(of, f)
-		}
-	}
-	return of
-}
-
-// Err joins what breaks the promise, nil when nothing does.
-func (fs Findings) Err() error {
-	var errs []error
-	for _, f := range fs.Of(Broken) {
-		errs = append(errs, errors.New(f.String()))
-	}
-	return errors.Join(errs...)
-}
 
 // minMessage is the least a server must accept in one message: the event
 // contract caps events at 60 KiB, and headers come on top.
@@ -68,7 +18,7 @@ const minMessage = 64 << 10
 const apiLevel = 2
 
 // apiLevelTTL is that of nats-server 2.11, the first in which a message may
-// outlive max_age.
+// outlive max_age, and in which an event can be fenced by the mark.
 const apiLevelTTL = 1
 
 // facts is all the rules look at.
@@ -76,9 +26,14 @@ type facts struct {
 	mode       Mode  // Atomic or Dedup
 	level      int   // JetStream API level
 	maxPayload int64 // of the connected server
-	account    jetstream.AccountLimits
+	account    jetstream.AccountInfo
 	stream     *jetstream.StreamConfig // nil when there is none
 	want       jetstream.StreamConfig  // what Open would create
+	taken      string                  // another stream that takes our subjects, while there is none
+
+	created  time.Time             // when the stream was
+	copy     *jetstream.StreamInfo // of the marks; nil when there is none
+	wantCopy jetstream.StreamConfig
 }
 
 // A rule judges one setting. judge returns its value, and the value it should
@@ -97,47 +52,22 @@ var serverRules = []rule{
 	}},
 }
 
-// streamRules judge an existing stream, in both modes. Each names the value it needs: the
-// stream is the operator's, and only the operator changes it.
-var streamRules = []rule{
-	{Broken, "subjects", "the connector publishes events and marks there", func(f facts) (string, string) {
-		return fmt.Sprintf("%q", f.stream.Subjects), needIf(len(uncovered(f)) > 0, "also "+strings.Join(uncovered(f), " and "))
+// absentRules judge whether the stream can be created. An account with limits by
+// number of copies (tiers) tells others than it keeps, so those are not judged.
+var absentRules = []rule{
+	{Broken, "subjects", "no two streams may take the same; " + wayOut, func(f facts) (string, string) {
+		return "taken by stream " + f.taken, needIf(f.taken != "", "subjects of its own: "+strings.Join(f.want.Subjects, " and "))
 	}},
-	{Broken, "sealed", "a sealed stream takes no messages",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.Sealed })},
-	{Broken, "no_ack", "the connector must learn what was stored",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.NoAck })},
-	{Broken, "allow_msg_counter", "a counter stream takes nothing but counters",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.AllowMsgCounter })},
-	{Broken, "mirror", "a mirror cannot be published to",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.Mirror != nil })},
-	{Broken, "subject_transform", "events and marks must be stored under the subject they were published on",
-		isFalse(func(c *jetstream.StreamConfig) bool { return c.SubjectTransform != nil })},
-	{Broken, "retention", "any other policy removes events and marks once they were read", func(f facts) (string, string) {
-		return strings.ToLower(f.stream.Retention.String()), needIf(f.stream.Retention != jetstream.LimitsPolicy, "limits")
+	{Broken, "account max_bytes_required", "the account creates no stream without a limit of its size", func(f facts) (string, string) {
+		return fmt.Sprint(f.account.Limits.MaxBytesRequired), needIf(f.account.Limits.MaxBytesRequired && f.want.MaxBytes <= 0, "NATS_MAX_BYTES above 0, or false")
 	}},
-	{Broken, "storage", "a restart of the server would lose every event", func(f facts) (string, string) {
-		return strings.ToLower(f.stream.Storage.String()), needIf(f.stream.Storage != jetstream.FileStorage, "file")
+	{Broken, "account max_storage", "the stream keeps its messages in files", func(f facts) (string, string) {
+		limit := f.account.Limits.MaxStore
+		return fmt.Sprint(limit), needIf(len(f.account.Tiers) == 0 && limit == 0, "more than 0, or -1 (unlimited)")
 	}},
-	{Broken, "max_msgs_per_subject", "events of one folder and action share a subject, and all but the newest would be lost", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.MaxMsgsPerSubject), needIf(f.stream.MaxMsgsPerSubject > 0, "-1 (unlimited)")
-	}},
-	{Broken, "max_msg_size", "an event may take 60 KiB", func(f facts) (string, string) {
-		size := f.stream.MaxMsgSize
-		return fmt.Sprint(size), needIf(size > 0 && size < minMessage, fmt.Sprintf("-1 (unlimited) or at least %d", minMessage))
-	}},
-	{Warning, "sources", "a message from elsewhere on a mark's subject stops that folder", func(f facts) (string, string) {
-		return fmt.Sprintf("%d streams", len(f.stream.Sources)), needIf(len(f.stream.Sources) > 0, "none")
-	}},
-	{Warning, "max_age", "the stream exists and is left as it is", func(f facts) (string, string) {
-		return ageText(f.stream.MaxAge), needIf(f.stream.MaxAge != f.want.MaxAge, ageText(f.want.MaxAge)+" to match the configuration")
-	}},
-	{Warning, "max_bytes", "the stream exists and is left as it is", func(f facts) (string, string) {
-		have, want := bytesText(f.stream.MaxBytes), bytesText(f.want.MaxBytes)
-		return have, needIf(have != want, want+" to match the configuration")
-	}},
-	{Warning, "num_replicas", "the stream exists and is left as it is", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.Replicas), needIf(f.stream.Replicas != f.want.Replicas, fmt.Sprint(f.want.Replicas)+" to match the configuration")
+	{Broken, "account max_streams", "the stream, the copy of its marks and the queue of folders are three", func(f facts) (string, string) {
+		limit, used := f.account.Limits.MaxStreams, f.account.Streams
+		return fmt.Sprintf("%d, with %d in use", limit, used), needIf(len(f.account.Tiers) == 0 && limit > 0 && used+3 > limit, fmt.Sprintf("at least %d, or -1 (unlimited)", used+3))
 	}},
 }
 
@@ -187,19 +117,25 @@ var modeRules = map[Mode]struct{ server, stream []rule }{
 func judge(f facts) Findings {
 	ours := modeRules[f.mode]
 	rules := slices.Concat(ours.server, serverRules)
-	if f.stream != nil {
-		rules = slices.Concat(rules, streamRules, ours.stream)
+	if f.stream == nil {
+		return append(apply(slices.Concat(rules, absentRules), f), absent(f.want.Name))
 	}
+	return apply(slices.Concat(rules, streamRules, ours.stream), f)
+}
+
+func apply(rules []rule, f facts) Findings {
 	var findings Findings
 	for _, r := range rules {
 		if have, need := r.judge(f); need != "" {
 			findings = append(findings, Finding{Severity: r.severity, Setting: r.setting, Have: have, Need: need, Why: r.why})
 		}
 	}
-	if f.stream == nil {
-		findings = append(findings, Finding{Severity: Note, Setting: "stream " + f.want.Name, Have: "absent", Why: "it is created at the first start"})
-	}
 	return findings
+}
+
+// absent is the finding that a stream of ours does not exist.
+func absent(stream string) Finding {
+	return Finding{Severity: Note, Setting: "stream " + stream, Have: "absent", Why: "it is created at the first start, or by check --fix"}
 }
 
 // Judgements that both modes share.

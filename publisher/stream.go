@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,31 +41,75 @@ func (j *JetStream) wanted(level int) jetstream.StreamConfig {
 	}
 }
 
-// prepare looks, creates what is absent, and looks again, so that what a
+// prepareStream looks, creates what is absent, and looks again, so that what a
 // server or a second process made of it is judged by the same rules.
-func (j *JetStream) prepare(ctx context.Context, refused []Permission) (Findings, error) {
-	f, findings, err := j.survey(ctx, refused)
+func (j *JetStream) prepareStream(ctx context.Context) (Findings, error) {
+	f, findings, err := j.survey(ctx)
 	if err != nil || f.stream != nil || findings.Err() != nil {
 		return findings, err
 	}
-	_, err = j.js.CreateStream(ctx, f.want)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil, fmt.Errorf("create stream %s: %w", j.o.Stream, err)
+	if err := j.create(ctx, f.want); err != nil {
+		return nil, err
 	}
-	_, findings, err = j.survey(ctx, refused)
+	_, findings, err = j.survey(ctx)
 	return findings, err
 }
 
 // survey judges what there is. What may not be asked for is not waited for.
-func (j *JetStream) survey(ctx context.Context, refused []Permission) (facts, Findings, error) {
-	if missing := lacking(refused, false); missing.Err() != nil {
+func (j *JetStream) survey(ctx context.Context) (facts, Findings, error) {
+	if missing := lacking(j.refused); missing.Err() != nil {
 		return facts{}, missing, nil
 	}
 	f, err := j.facts(ctx)
 	if err != nil {
 		return facts{}, nil, err
 	}
-	return f, append(judge(f), lacking(refused, f.stream == nil)...), nil
+	return f, j.judge(f), nil
+}
+
+// judge applies the rules, and adds the permissions that are missing.
+func (j *JetStream) judge(f facts) Findings {
+	findings := append(judge(f), lacking(j.refused)...)
+	if f.stream == nil {
+		findings = append(findings, lackingToCreate(j.refused, j.o.Stream)...)
+	}
+	return findings
+}
+
+// create creates a stream, unless another process was faster.
+func (j *JetStream) create(ctx context.Context, config jetstream.StreamConfig) error {
+	_, err := j.js.CreateStream(ctx, config)
+	var refused *jetstream.APIError
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return nil
+	case errors.As(err, &refused) && refused.ErrorCode == codeSubjectOverlap:
+		other := cmp.Or(j.takenBy(ctx, config.Subjects), "another stream")
+		return fmt.Errorf("create stream %s: %s takes some of the subjects %s; %s: %w", config.Name, other, strings.Join(config.Subjects, " and "), wayOut, err)
+	case err != nil:
+		return fmt.Errorf("create stream %s: %w", config.Name, err)
+	}
+	j.created = append(j.created, config.Name)
+	return nil
+}
+
+// wayOut is what to do about another stream that takes our subjects.
+const wayOut = "publish to that one (NATS_STREAM), choose another NATS_SUBJECT_PREFIX, or take them away from it"
+
+// codeSubjectOverlap is JSStreamSubjectOverlapErr.
+const codeSubjectOverlap = 10065
+
+// takenBy returns a stream that takes one of the subjects, "" when there is none
+// or this user may not know. Nothing depends on it but a better answer.
+func (j *JetStream) takenBy(ctx context.Context, subjects []string) string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, subject := range subjects {
+		if name, err := j.js.StreamNameBySubject(ctx, subject); err == nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // facts asks the server for everything the rules look at, and takes from it
@@ -77,19 +122,20 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 	f := facts{
 		level:      account.API.Level,
 		maxPayload: j.nc.MaxPayload(),
-		account:    account.Limits,
+		account:    *account,
 		want:       j.wanted(account.API.Level),
 	}
 	stream, err := j.js.Stream(ctx, j.o.Stream)
 	switch {
 	case err == nil:
-		f.stream = &stream.CachedInfo().Config
+		f.stream, f.created = &stream.CachedInfo().Config, stream.CachedInfo().Created
 		j.window, j.rollup, j.ttl = f.stream.Duplicates, f.stream.AllowRollup, f.stream.AllowMsgTTL
+		j.opened = stream.CachedInfo().State.LastSeq
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return facts{}, fmt.Errorf("settings of stream %s: %w", j.o.Stream, err)
 	}
 	f.mode = f.modeFor(j.o.Commit)
-	j.mode = f.mode
+	j.mode, j.level = f.mode, f.level
 	return f, nil
 }
 

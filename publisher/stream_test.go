@@ -1,6 +1,8 @@
 package publisher
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,15 +13,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/checkpoint"
 	"docspace-nats/publisher/natstest"
 )
 
 func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	t.Parallel()
 	nc := natstest.Run(t).Conn(t)
-	_, found, err := Inspect(t.Context(), nc, Options{})
-	if err != nil || len(found) != 1 || found[0].Severity != Note || found.Err() != nil {
-		t.Fatalf("Inspect = %v, %v, want the note that the stream is absent", found, err)
+	is, err := Inspect(t.Context(), nc, Options{}, false)
+	if err != nil || len(is.Findings) != 3 || len(is.Findings.Of(Note)) != 2 || len(is.Created) != 0 {
+		t.Fatalf("Inspect = %+v, %v, want the notes that the streams are absent", is, err)
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -31,8 +34,8 @@ func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	if found := open(t, nc, Options{}).Findings(); len(found) != 0 {
 		t.Fatalf("findings on our own stream: %v", found)
 	}
-	if mode, found, err := Inspect(t.Context(), nc, Options{}); err != nil || len(found) != 0 || mode != Atomic {
-		t.Fatalf("Inspect of our own stream = %v, %v", found, err)
+	if is, err := Inspect(t.Context(), nc, Options{}, false); err != nil || len(is.Findings) != 0 || is.Mode != Atomic {
+		t.Fatalf("Inspect of our own stream = %+v, %v", is, err)
 	}
 }
 
@@ -70,6 +73,123 @@ var breaks = []struct {
 	{"sources", Warning, Auto, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "ORIGIN"}} }},
 	{"max_age", Warning, Auto, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
 	{"max_bytes", Warning, Auto, func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }},
+	{"max_msgs", Warning, Auto, func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 }},
+	{"max_consumers", Warning, Auto, func(c *jetstream.StreamConfig) { c.MaxConsumers = 10 }},
+	{"discard", Warning, Auto, func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardNew, 1<<20 }},
+	{"discard_new_per_subject", Broken, Auto, func(c *jetstream.StreamConfig) {
+		c.Discard, c.DiscardNewPerSubject, c.MaxMsgsPerSubject = jetstream.DiscardNew, true, 1
+	}},
+	{"subject_delete_marker_ttl", Broken, Auto, func(c *jetstream.StreamConfig) { c.SubjectDeleteMarkerTTL, c.MaxAge = time.Minute, time.Hour }},
+	{"consumer_limits", Broken, Auto, func(c *jetstream.StreamConfig) { c.ConsumerLimits.InactiveThreshold = 10 * time.Second }},
+	{"persist_mode", Warning, Auto, func(c *jetstream.StreamConfig) {
+		c.PersistMode, c.AllowAtomicPublish = jetstream.AsyncPersistMode, false
+	}},
+}
+
+func TestEveryRuleHasAStreamThatBreaksIt(t *testing.T) {
+	t.Parallel()
+	broken := map[string]bool{"sealed": true, "num_replicas": true} // cases of their own
+	for _, b := range breaks {
+		broken[b.setting] = true
+	}
+	for _, r := range slices.Concat(streamRules, modeRules[Atomic].stream, modeRules[Dedup].stream) {
+		if !broken[r.setting] {
+			t.Errorf("no stream breaks the rule on %s", r.setting)
+		}
+	}
+}
+
+func TestEverySettingOfAStreamIsJudged(t *testing.T) {
+	t.Parallel()
+	unknown := maps.Clone(fineSettings)
+	judged := make(map[string]bool)
+	for _, r := range slices.Concat(streamRules, modeRules[Atomic].stream, modeRules[Dedup].stream) {
+		judged[r.setting] = true
+		unknown[r.setting] = r.why
+	}
+	for field := range reflect.TypeFor[jetstream.StreamConfig]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		_, fine := fineSettings[name]
+		switch {
+		case name == "" || name == "-":
+			t.Errorf("%s is not a setting of the server", field.Name)
+		case judged[name] == fine:
+			t.Errorf("%s is judged %t and said to be fine %t", name, judged[name], fine)
+		}
+		delete(unknown, name)
+	}
+	for name := range unknown {
+		t.Errorf("there is no setting %s", name)
+	}
+}
+
+func TestSettingsThatAreFineAreNotSpokenOf(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	plainStream(t, nc, "DOCSPACE", "docspace", func(c *jetstream.StreamConfig) {
+		*c = wantedStream(func(c *jetstream.StreamConfig) {
+			c.Description, c.Metadata = "ours", map[string]string{"team": "audit"}
+			c.Compression, c.FirstSeq, c.DenyDelete = jetstream.S2Compression, 1000, true
+			c.RePublish = &jetstream.RePublish{Source: "docspace.folder.>", Destination: "mirrored.>"}
+			c.AllowDirect, c.MirrorDirect, c.AllowMsgSchedules, c.AllowBatchPublish = false, false, true, true
+		})
+	})
+	j := open(t, nc, Options{})
+	if found := j.Findings(); len(found) != 0 {
+		t.Errorf("findings %v", found)
+	}
+	mark := push(t, j, checkpoint.Mark{Folder: 7}, 3)
+	push(t, j, mark, 2)
+	checkInvariants(t, j, 7)
+	if marks, err := j.Marks(t.Context()); err != nil || len(marks) != 1 {
+		t.Errorf("Marks = %v, %v", marks, err)
+	}
+}
+
+func TestAStreamThatTakesOurSubjectsIsNamed(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Run(t).Conn(t)
+	plainStream(t, nc, "EVERYTHING", "docspace")
+	for name, ask := range map[string]func() error{
+		"check": func() error {
+			is, err := Inspect(t.Context(), nc, Options{}, false)
+			if err == nil {
+				err = is.Findings.Err()
+			}
+			return err
+		},
+		"run": func() error {
+			_, err := Open(t.Context(), nc, Options{})
+			return err
+		},
+	} {
+		if err := ask(); err == nil || !strings.Contains(err.Error(), "EVERYTHING") || !strings.Contains(err.Error(), "NATS_SUBJECT_PREFIX") {
+			t.Errorf("%s: %v, want the stream and what to do", name, err)
+		}
+	}
+}
+
+func TestAnAccountWithoutRoomForTheStreamsIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		setting string
+		limits  jetstream.AccountLimits
+	}{
+		{"account max_bytes_required", jetstream.AccountLimits{MaxStore: -1, MaxStreams: -1, MaxBytesRequired: true}},
+		{"account max_storage", jetstream.AccountLimits{MaxStreams: -1}},
+		{"account max_streams", jetstream.AccountLimits{MaxStore: -1, MaxStreams: 4}},
+	} {
+		f := facts{mode: Atomic, level: apiLevel, maxPayload: minMessage, want: wantedStream(func(*jetstream.StreamConfig) {})}
+		f.account = jetstream.AccountInfo{Tier: jetstream.Tier{Streams: 3, Limits: c.limits}}
+		found := judge(f).Of(Broken)
+		if len(found) != 1 || found[0].Setting != c.setting {
+			t.Errorf("%+v: findings %v, want %s", c.limits, found, c.setting)
+		}
+		f.account.Tiers = map[string]jetstream.Tier{"R1": {}}
+		if found := judge(f).Of(Broken); len(found) > 0 && !c.limits.MaxBytesRequired {
+			t.Errorf("an account with tiers: %v", found)
+		}
+	}
 }
 
 func TestAStreamThatBreaksThePromiseIsRefusedWithTheSettingAndLeftAsItIs(t *testing.T) {
@@ -90,12 +210,12 @@ func TestAStreamThatBreaksThePromiseIsRefusedWithTheSettingAndLeftAsItIs(t *test
 				t.Fatal(err)
 			}
 			before := created.CachedInfo().Config
-			_, found, err := Inspect(t.Context(), nc, Options{Commit: b.mode})
+			is, err := Inspect(t.Context(), nc, Options{Commit: b.mode}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.ContainsFunc(found, func(f Finding) bool { return f.Setting == b.setting && f.Severity == b.severity && f.Need != "" }) {
-				t.Errorf("Inspect = %v, want %s %s", found, b.severity, b.setting)
+			if !slices.ContainsFunc(is.Findings, func(f Finding) bool { return f.Setting == b.setting && f.Severity == b.severity && f.Need != "" }) {
+				t.Errorf("Inspect = %v, want %s %s", is.Findings, b.severity, b.setting)
 			}
 			_, err = Open(t.Context(), nc, Options{Commit: b.mode})
 			if refused := err != nil && strings.Contains(err.Error(), b.setting+" is "); refused != (b.severity == Broken) {

@@ -21,15 +21,15 @@ func HashedEventID(portal string, folder int, key string, ordinal int) string {
 	return strconv.Itoa(folder) + "-h" + hex.EncodeToString(sum[:16])
 }
 
-// ConnectorID is the id of an event about the connector's own work: unique
-// while no revision of the folder's mark is used twice for the same kind.
-// Ordinal tells several events of one revision apart, 0 is the first.
-func ConnectorID(folder int, kind string, revision uint64, ordinal int) string {
-	id := strconv.Itoa(folder) + "-" + kind + "-" + strconv.FormatUint(revision, 10)
-	if ordinal > 0 {
-		id += "-" + strconv.Itoa(ordinal)
-	}
-	return id
+// ConnectorID is the id of an event about the connector's own work. It is made
+// of what it says and of the revision of the mark it is said on: what is said
+// again by the repetition of a commit is the same event, what has changed since
+// is another.
+func ConnectorID(folder int, kind string, revision uint64, c Connector) string {
+	w := writer{b: []byte{'{'}}
+	c.write(&w)
+	sum := sha256.Sum256(w.b)
+	return strconv.Itoa(folder) + "-" + kind + "-" + strconv.FormatUint(revision, 10) + "-" + hex.EncodeToString(sum[:8])
 }
 
 // MsgID is the value of the Nats-Msg-Id header, unique in a stream that holds

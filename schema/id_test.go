@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math"
+	"regexp"
 	"testing"
 )
 
@@ -23,22 +24,28 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-func TestConnectorIDsOfOneRevisionDiffer(t *testing.T) {
+func TestConnectorIDsTellWhatIsSaidAndWhen(t *testing.T) {
 	t.Parallel()
-	seen := map[string]bool{}
-	for _, kind := range []string{Gap, Blind} {
-		for revision := uint64(1); revision < 13; revision++ {
-			for ordinal := range 13 {
-				id := ConnectorID(7, kind, revision, ordinal)
-				if seen[id] {
-					t.Errorf("%s twice", id)
-				}
-				seen[id] = true
-			}
-		}
+	at := int64(3)
+	said := Connector{Reason: "hidden", Rows: 2, FirstIndex: &at}
+	id := ConnectorID(7, Gap, 3, said)
+	same := at
+	if again := ConnectorID(7, Gap, 3, Connector{Reason: "hidden", Rows: 2, FirstIndex: &same}); again != id {
+		t.Errorf("the same is %s, then %s", id, again)
 	}
-	if !seen["7-gap-3"] || !seen["7-gap-3-1"] {
-		t.Errorf("ids have another shape: %v", seen)
+	if !regexp.MustCompile(`^7-gap-3-[0-9a-f]{16}$`).MatchString(id) {
+		t.Errorf("ids have another shape: %s", id)
+	}
+	for what, other := range map[string]string{
+		"folder":   ConnectorID(8, Gap, 3, said),
+		"kind":     ConnectorID(7, Blind, 3, said),
+		"revision": ConnectorID(7, Gap, 4, said),
+		"content":  ConnectorID(7, Gap, 3, Connector{Reason: "hidden", Rows: 3, FirstIndex: &at}),
+		"place":    ConnectorID(7, Gap, 3, Connector{Reason: "hidden", Rows: 2}),
+	} {
+		if other == id {
+			t.Errorf("another %s has the same id %s", what, id)
+		}
 	}
 }
 

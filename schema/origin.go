@@ -62,7 +62,7 @@ const (
 	Blind        = "blind"        // the folder cannot be read any more
 	Seeing       = "seeing"       // a blind folder can be read again
 	Rewound      = "rewound"      // the newest published rows are gone; nothing is published until they are back
-	Reset        = "reset"        // an operator moved the mark; nothing can do that yet
+	Reset        = "reset"        // the mark was lost; the folder is read again from its first row
 	Unreconciled = "unreconciled" // the portal's count and the rows found disagree
 	Reconciled   = "reconciled"   // they agree again
 	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
@@ -70,16 +70,16 @@ const (
 
 // Connector returns an event about the connector's own work on the folder.
 // Kind is one of the constants above; any other panics, since it is a mistake
-// in this program. See ConnectorID for revision and ordinal.
-func (o Origin) Connector(kind string, revision uint64, ordinal int, mode string, at time.Time, c Connector) Event {
+// in this program. See ConnectorID for revision.
+func (o Origin) Connector(kind string, revision uint64, mode string, at time.Time, c Connector) Event {
 	action := own(kind)
 	if action == nil {
 		panic("schema: no connector action " + strconv.Quote(kind))
 	}
 	e := o.Event(*action, true, mode, at, at)
-	e.ID = ConnectorID(o.Folder, kind, revision, ordinal)
 	e.Subject = "folder/" + e.PartitionKey
 	c.Detail = Text(c.Detail)
+	e.ID = ConnectorID(o.Folder, kind, revision, c)
 	e.Data.Connector = &c
 	e.Data.Actor = Actor{Kind: ActorConnector, Name: "docspace-nats"}
 	e.Data.Target = &Target{Kind: o.targetKind(), ID: e.PartitionKey, Name: e.Data.Feed.Title}

@@ -240,7 +240,7 @@ func tellsPublished(t *testing.T, b Bench) {
 func tellsRowsOnly(t *testing.T, b Bench) {
 	origin := schema.Origin{Portal: "docspace.example.com", SourceBase: "https://docspace.example.com", Folder: 7}
 	say := func(kind string, rows int64) schema.Event {
-		return origin.Connector(kind, 0, 0, schema.Live, time.Now(), schema.Connector{Rows: rows})
+		return origin.Connector(kind, 0, schema.Live, time.Now(), schema.Connector{Rows: rows})
 	}
 	b.must(t, Events(77, 900, 3), checkpoint.Mark{Folder: 77})
 	events := append(Events(7, 1, 2), say(schema.Gap, 4), say(schema.Shrunk, 1), say(schema.Unreconciled, 9))

@@ -21,14 +21,17 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, fix bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Prove, before starting, that the promise can be kept",
 		Long: `check looks at everything run depends on and changes nothing: the settings, the
 portal and what the account may do, each folder, the request budget, the NATS
-server and its stream. It prints a line for each, with what to do about those
+server and its streams. It prints a line for each, with what to do about those
 that are not fine.
+
+With --fix it creates the streams that are absent, as run would. What exists it
+never changes: the settings of a stream are its owner's.
 
 Exit status: 0 when run can start, 1 when something would keep it from its
 work, 2 when a setting is wrong.`,
@@ -38,18 +41,20 @@ work, 2 when a setting is wrong.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			c := &checker{cfg: cfg}
+			c := &checker{cfg: cfg, fix: fix}
 			c.all(cmd.Context())
 			return c.print(cmd.OutOrStdout(), asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	cmd.Flags().BoolVar(&fix, "fix", false, "create the streams that are absent")
 	return cmd
 }
 
 // Verdicts of a check.
 const (
 	fine    = "ok"
+	created = "created" // by --fix
 	warning = "warning"
 	broken  = "failed"
 	skipped = "skipped" // another check has to be fine first
@@ -69,6 +74,7 @@ type finding struct {
 // A checker collects findings, in the order they were made.
 type checker struct {
 	cfg      Config
+	fix      bool
 	portal   *docspace.Client
 	findings []finding
 	misset   bool // a setting is to blame
@@ -317,23 +323,22 @@ func (c *checker) nats(ctx context.Context) {
 	}
 	defer nc.Close()
 	c.say("nats", fine, "connected to nats-server %s", nc.ConnectedServerVersion())
-	mode, findings, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS))
-	if err != nil {
-		c.say("stream", broken, "%v", err)
-		return
+	is, err := publisher.Inspect(ctx, nc, streamOptions(c.cfg.NATS), c.fix)
+	for _, name := range is.Created {
+		c.say("stream", created, "%s", name)
 	}
-	verdicts := map[publisher.Severity]string{publisher.Broken: broken, publisher.Warning: warning}
-	for _, f := range findings {
-		if verdict, ok := verdicts[f.Severity]; ok {
-			c.say("stream", verdict, "%s: %s", c.cfg.NATS.Stream, f)
-		}
+	verdicts := map[publisher.Severity]string{publisher.Broken: broken, publisher.Warning: warning, publisher.Note: fine}
+	for _, f := range is.Findings {
+		c.say("stream", verdicts[f.Severity], "%s: %s", c.cfg.NATS.Stream, f)
 	}
 	switch {
-	case findings.Err() != nil:
-	case mode == publisher.Atomic:
-		c.say("stream", fine, "%s can hold the promise: %s", c.cfg.NATS.Stream, mode.Promise())
+	case err != nil:
+		c.say("stream", broken, "%v", err)
+	case is.Findings.Err() != nil:
+	case is.Mode == publisher.Atomic:
+		c.say("stream", fine, "%s can hold the promise: %s", c.cfg.NATS.Stream, is.Mode.Promise())
 	default:
-		c.say("stream", warning, "%s can hold less than the full promise: %s", c.cfg.NATS.Stream, mode.Promise())
+		c.say("stream", warning, "%s can hold less than the full promise: %s", c.cfg.NATS.Stream, is.Mode.Promise())
 	}
 }
 
@@ -344,7 +349,7 @@ func (c *checker) directory() {
 		c.say("nats", broken, "embedded server: NATS_DATA_DIR: %v", err)
 		return
 	}
-	c.say("nats", fine, "embedded server with its files in %s", dir)
+	c.say("nats", fine, "embedded server with its files in %s; run starts it and creates its streams", dir)
 }
 
 // address tries an address that run will listen on.

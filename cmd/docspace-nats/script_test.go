@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,6 +33,8 @@ import (
 //	                        $ACCOUNTS, $CONNECTOR and $READER, their passwords
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
 //	stored N                $NATS holds so many events
+//	forget [COPY]           all marks are removed from $NATS, with their copy or
+//	                        once there is one
 //	exits CODE COMMAND...   the command ends with that code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -49,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"accounts": accountsScript(t),
 			"stream":   streamScript(t),
 			"stored":   storedScript(t),
+			"forget":   forgetScript(t),
 			"exits":    exitsScript,
 		},
 	})
@@ -129,6 +133,33 @@ func storedScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			ts.Fatalf("%d events stored, want %d", got, want)
 		}
 	}
+}
+
+func forgetScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		js := scriptJetStream(t, ts)
+		if len(args) > 0 {
+			ts.Check(js.DeleteStream(t.Context(), args[0]))
+		} else {
+			waitCopied(t, js)
+		}
+		stream, err := js.Stream(t.Context(), "DOCSPACE")
+		ts.Check(err)
+		ts.Check(stream.Purge(t.Context(), jetstream.WithPurgeSubject("docspace.checkpoint.*")))
+	}
+}
+
+// waitCopied polls: the server copies in its own time.
+func waitCopied(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+		if copied, err := js.Stream(t.Context(), "DOCSPACE_MARKS"); err == nil && copied.CachedInfo().State.Msgs > 0 {
+			return
+		}
+	}
+	t.Fatal("no mark was copied within 20 s")
 }
 
 func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStream {

@@ -59,9 +59,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	for _, f := range c.ledger.Findings().Of(publisher.Warning) {
 		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
 	}
-	if c.queue, err = c.ledger.OpenQueue(ctx); err != nil {
-		return c, err
-	}
+	c.queue = c.ledger.Queue()
 	marks, err := c.ledger.Marks(ctx)
 	if err != nil {
 		return c, err
