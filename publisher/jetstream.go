@@ -124,12 +124,19 @@ type JetStream struct {
 // a second, small one that keeps a copy of the marks, named <stream>_MARKS. An
 // existing stream is never changed: when a setting breaks the promise, Open
 // fails and names the setting and the value it needs. Findings tells the rest.
+//
+// A cluster that has no leader at this moment is waited for, for as long as
+// Options.RetryFor.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
 		return nil, err
 	}
-	if j.findings, err = j.prepare(ctx); err != nil {
+	prepare := func() (err error) {
+		j.findings, err = j.prepare(ctx)
+		return err
+	}
+	if err := j.untilLed(ctx, prepare); err != nil {
 		return nil, err
 	}
 	if err := j.findings.Err(); err != nil {

@@ -48,11 +48,15 @@ func (j *JetStream) prepareCopy(ctx context.Context) Findings {
 			Why: "folders whose mark is removed by a limit or a purge of the stream would stop or be published again",
 		}}
 	}
-	stream, err := j.js.Stream(ctx, j.copyName())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = j.js.CreateStream(ctx, j.wantedCopy())
+	var stream jetstream.Stream
+	open := func() (err error) {
+		stream, err = j.js.Stream(ctx, j.copyName())
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			stream, err = j.js.CreateStream(ctx, j.wantedCopy())
+		}
+		return err
 	}
-	if err != nil {
+	if err := j.untilLed(ctx, open); err != nil {
 		return warn("not usable ("+err.Error()+")", "a stream that sources "+j.markSubjects())
 	}
 	sourced := slices.ContainsFunc(stream.CachedInfo().Config.Sources, func(s *jetstream.StreamSource) bool {

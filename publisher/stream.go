@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -60,6 +61,28 @@ func (j *JetStream) prepare(ctx context.Context) (Findings, error) {
 	return judge(f), nil
 }
 
+// untilLed repeats what a cluster leaves unanswered while it elects a leader.
+func (j *JetStream) untilLed(ctx context.Context, do func() error) error {
+	return backoff.Retry(func() error {
+		err := do()
+		if err != nil && !j.leaderless(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(jittered(j.o.RetryFor), ctx))
+}
+
+// leaderless reports whether err looks like an election. A permission that is
+// missing looks the same, but for what the server said on the side.
+func (j *JetStream) leaderless(err error) bool {
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) {
+		return refused.ErrorCode == codeNoCluster || refused.ErrorCode == codeNoLeader
+	}
+	silent := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+	return silent && !errors.Is(j.nc.LastError(), nats.ErrPermissionViolation)
+}
+
 // facts asks the server for everything the rules look at, and takes from it
 // how to commit.
 func (j *JetStream) facts(ctx context.Context) (facts, error) {
@@ -93,7 +116,7 @@ func explainAccount(err error) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("JetStream is not enabled on the server: %w", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		return fmt.Errorf("no answer; the user may lack permission to publish $JS.API.> and to subscribe to its inbox: %w", err)
+		return fmt.Errorf("no answer; the cluster has no leader, or the user lacks permission to publish $JS.API.> and to subscribe to its inbox: %w", err)
 	}
 	return err
 }

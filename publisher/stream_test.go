@@ -36,6 +36,60 @@ func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	}
 }
 
+func TestOpenWaitsForAClusterThatHasNoLeader(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.Cluster(t, 3)
+	open(t, cluster.Conn(t), Options{Replicas: 3})
+	nc := cluster.Servers[0].Conn(t, nats.IgnoreDiscoveredServers())
+	cluster.Servers[1].Shutdown()
+	cluster.Servers[2].Shutdown()
+	before := nc.Stats().OutMsgs
+	opened := make(chan error, 1)
+	go func() {
+		_, err := Open(t.Context(), nc, Options{Replicas: 3})
+		opened <- err
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for nc.Stats().OutMsgs < before+2 { // it has asked a second time
+		select {
+		case err := <-opened:
+			t.Fatalf("it did not wait: %v", err)
+		case <-tick.C:
+		}
+	}
+	cluster.Servers[1].Restart()
+	cluster.Servers[2].Restart()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheCopyOfTheMarksIsThereAlsoWhenTheAnswerToItsCreationIsLost(t *testing.T) {
+	t.Parallel()
+	link := natstest.NewLink(t, natstest.Run(t).URL())
+	nc := link.Conn(t)
+	link.DropAnswersFrom(`"name":"DOCSPACE_MARKS"`)
+	type result struct {
+		j   *JetStream
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		j, err := Open(t.Context(), nc, Options{})
+		opened <- result{j, err}
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for link.Lost() == 0 {
+		<-tick.C
+	}
+	link.Cut()
+	if got := <-opened; got.err != nil || len(got.j.Findings()) > 0 {
+		t.Fatalf("%v, %v", got.j.Findings(), got.err)
+	}
+}
+
 // breaks has, for each rule, a stream as somebody may have made it, and what
 // must be said about it.
 var breaks = []struct {
