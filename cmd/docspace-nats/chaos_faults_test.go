@@ -88,15 +88,22 @@ func (s *storm) span(from, to, part time.Duration) span {
 	return span{min(from, to), to}
 }
 
-// dedupPause is how long a connector may be paused in mode Dedup without
-// storing an event twice: half of the duplicate window of a minute and
-// more, with something left for what else delays a message.
-const dedupPause = 40 * time.Second
+// In mode Dedup a connector must not be paused for half of the stream's
+// duplicate window, which is two minutes, together with what else delays a
+// message.
+const (
+	dedupBears    = 40 * time.Second
+	dedupCannot   = 65 * time.Second
+	longestPauses = 3 * time.Minute
+)
 
 func (s *storm) pauses() span {
-	pauses := s.span(time.Second, 3*time.Minute, 4)
-	if s.mode == publisher.Dedup && !*chaosLongPauses {
-		pauses.to = min(pauses.to, dedupPause)
+	pauses := s.span(time.Second, longestPauses, 4)
+	switch {
+	case s.mode == publisher.Dedup && *chaosLongPauses:
+		return span{dedupCannot, longestPauses}
+	case s.mode == publisher.Dedup:
+		pauses.to = min(pauses.to, dedupBears)
 	}
 	return pauses
 }

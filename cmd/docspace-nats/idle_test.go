@@ -6,10 +6,10 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -49,23 +49,59 @@ func TestMarksOfIdleFoldersOutliveTheEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.nc.Flush(); err != nil {
+	want := h.awake(t)
+	h.waitRead(t)
+	h.program.kill()
+	h.program = nil
+	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
+	if diff := cmp.Diff(want, h.received(t, published)); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+
+	// A server that starts drops all that is older than max_age, marks, too.
+	h.waitExpired(t)
+	h.server.Restart()
+	want = h.awake(t)
+	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
+	if diff := cmp.Diff(want, h.received(t, published)); diff != "" {
+		t.Errorf("published after a restart of the server (-want +got):\n%s", diff)
+	}
+}
+
+// awake lets something happen in every idle room and returns the events of it.
+func (h *hamlet) awake(t *testing.T) (ids []string) {
+	t.Helper()
+	if err := h.nc.FlushTimeout(time.Minute); err != nil { // who listens is known to the server
 		t.Fatal(err)
 	}
-	var want []string
 	for _, room := range h.idle {
 		h.portal.Upload(nil, room, "after a long time.txt")
 		rows := h.portal.Rows(room)
-		want = append(want, fmt.Sprintf("%d-%d", room, rows[len(rows)-1].ID))
+		ids = append(ids, fmt.Sprintf("%d-%d", room, rows[len(rows)-1].ID))
 	}
-	h.waitRead(t)
-	h.program.kill()
-	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
-	if err := h.nc.Flush(); err != nil {
+	return ids
+}
+
+// received are the ids of the events that were published so far, ascending.
+func (h *hamlet) received(t *testing.T, published *nats.Subscription) (ids []string) {
+	t.Helper()
+	if err := h.nc.FlushTimeout(time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if got := eventIDs(t, published); !slices.Equal(got, want) {
-		t.Errorf("published %s\nwant %s", strings.Join(got, " "), strings.Join(want, " "))
+	for {
+		if n, _, err := published.Pending(); err != nil || n == 0 {
+			slices.Sort(ids)
+			return ids
+		}
+		msg, err := published.NextMsg(time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := schema.Decode(msg.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, e.ID)
 	}
 }
 
@@ -76,11 +112,12 @@ type hamlet struct {
 	idle   []int
 	busy   int
 	env    []string
+	server *natstest.ServerProcess
 	nc     *nats.Conn
 	stream jetstream.Stream
 	ledger *publisher.JetStream
 
-	program *process
+	program *process // nil once it was killed
 }
 
 func newHamlet(t *testing.T, lasts time.Duration) *hamlet {
@@ -93,8 +130,8 @@ func newHamlet(t *testing.T, lasts time.Duration) *hamlet {
 	h.busy = h.portal.CreateRoom(nil, "Busy room")
 	web := httptest.NewServer(h.portal)
 	t.Cleanup(web.Close)
-	server := natstest.Process(t)
-	h.nc = server.Conn(t)
+	h.server = natstest.Process(t)
+	h.nc = h.server.Conn(t)
 	var err error
 	if h.ledger, err = publisher.Open(t.Context(), h.nc, publisher.Options{MaxAge: lasts}); err != nil {
 		t.Fatal(err)
@@ -108,7 +145,7 @@ func newHamlet(t *testing.T, lasts time.Duration) *hamlet {
 	}
 	// The stream is there already: the program itself creates none whose events
 	// last less than a minute.
-	h.env = append(environment(web.URL, h.portal.APIKey(), server.URL()), "POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1s")
+	h.env = append(environment(web.URL, h.portal.APIKey(), h.server.URL()), "POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1s")
 	return h
 }
 
@@ -145,10 +182,14 @@ func (h *hamlet) wait(t *testing.T, until func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var ended chan struct{}
+	if h.program != nil {
+		ended = h.program.ended
+	}
 	for !until() {
 		select {
 		case <-tick.C:
-		case <-h.program.ended:
+		case <-ended:
 			t.Fatalf("ended by itself: %v\n%s", h.program.err, h.program.stderr.String())
 		}
 	}
@@ -166,25 +207,4 @@ func (h *hamlet) marks(t *testing.T) map[int]checkpoint.Mark {
 		marks[m.Folder] = m
 	}
 	return marks
-}
-
-// eventIDs are the ids of the events that have arrived, ascending.
-func eventIDs(t *testing.T, sub *nats.Subscription) []string {
-	t.Helper()
-	var ids []string
-	for {
-		if n, _, err := sub.Pending(); err != nil || n == 0 {
-			slices.Sort(ids)
-			return ids
-		}
-		msg, err := sub.NextMsg(time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := schema.Decode(msg.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, e.ID)
-	}
 }
