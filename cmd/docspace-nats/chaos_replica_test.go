@@ -84,7 +84,7 @@ func (r *replica) follow() bool {
 	if over {
 		return false
 	}
-	time.Sleep(down)
+	wait(context.Background(), down)
 	if err := r.launch(); err != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -97,11 +97,11 @@ func (r *replica) follow() bool {
 // judgeEnd says what the end of a process means: one that gives up at its start
 // because there is no NATS is started again, as by any supervisor.
 func (r *replica) judgeEnd() {
-	exit := new(exec.ExitError)
-	switch errors.As(r.process.err, &exit); {
+	exit, ended := errors.AsType[*exec.ExitError](r.process.err)
+	switch {
 	case r.killed:
 	case r.ending && r.process.err == nil:
-	case exit.ProcessState != nil && exit.ExitCode() == exitFailed && !r.ending:
+	case ended && exit.ExitCode() == exitFailed && !r.ending:
 		r.tally.add("ended by itself, and was started again: " + r.log.reason())
 	default:
 		r.err = fmt.Errorf("%s ended with %v\n%s", r.name, r.process.err, r.log.tail())
