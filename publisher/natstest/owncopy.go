@@ -1,9 +1,12 @@
+//go:build unix
+
 package natstest
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,6 +37,12 @@ func (c *ProcessCluster) OwnCopy(ctx context.Context, of *ServerProcess, stream,
 	}
 	return nil
 }
+
+// Pause stops the process where it is, until Resume.
+func (p *ServerProcess) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (p *ServerProcess) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // consumerOn creates consumers with a single copy until one is on the server,
 // over a connection to it.

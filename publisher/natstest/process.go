@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -81,12 +80,6 @@ func (p *ServerProcess) Kill() {
 // Log is what the server has said since its last start. It must have been
 // killed.
 func (p *ServerProcess) Log() string { return p.log.String() }
-
-// Pause stops the process where it is, until Resume.
-func (p *ServerProcess) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume ends Pause.
-func (p *ServerProcess) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Restart kills the server and starts it again on the same directory and port.
 func (p *ServerProcess) Restart() {
