@@ -20,6 +20,14 @@ image: ## build the container image docspace-nats:$(VERSION)
 test: ## run all tests with the race detector
 	go test -race ./...
 
+CHAOS ?= 10m
+MODE ?= atomic
+SEED ?= 0
+
+.PHONY: chaos
+chaos: ## break a cluster and its connectors for CHAOS=10m, with MODE=atomic or dedup, as SEED says
+	go test ./cmd/docspace-nats -run TestChaos -v -timeout 0 -chaos $(CHAOS) -chaos-mode $(MODE) -chaos-seed $(SEED)
+
 .PHONY: demo
 demo: ## simulated portal, embedded NATS and the connector in one process
 	go run ./cmd/docspace-nats demo

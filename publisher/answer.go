@@ -67,6 +67,8 @@ const (
 
 // Codes this package speaks of by name.
 const (
+	codeNoCluster         = 10008
+	codeNoLeader          = 10009
 	codeWrongLastSequence = 10071
 	codeFenceInFlight     = 10164
 	codeIncompleteBatch   = 10176
@@ -94,9 +96,9 @@ var answers = map[int]answerClass{
 	10167:               {again, ""}, // JSStreamTooManyRequests: ingest limit of the stream
 
 	// The server is starting, stopping, or electing.
-	10008: {again, ""},                                                                              // JSClusterNotAvailErr
-	10009: {again, ""},                                                                              // JSClusterNotLeaderErr
-	10076: {again, "JetStream is switched off; a server does that by itself when its disk is full"}, // JSNotEnabledErr
+	codeNoCluster: {again, ""},                                                                              // JSClusterNotAvailErr
+	codeNoLeader:  {again, ""},                                                                              // JSClusterNotLeaderErr
+	10076:         {again, "JetStream is switched off; a server does that by itself when its disk is full"}, // JSNotEnabledErr
 
 	// Room.
 	10002: {later, makeRoom},                                                               // JSAccountResourcesExceededErr

@@ -147,12 +147,15 @@ type JetStream struct {
 // existing stream is never changed: when a setting breaks the promise, Open
 // fails and names the setting and the value it needs. Findings tells the rest,
 // and Created what was created.
+//
+// A cluster that has no leader at this moment is waited for, for as long as
+// Options.RetryFor.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.prepare(ctx); err != nil {
+	if err := j.untilLed(ctx, func() error { return j.prepare(ctx) }); err != nil {
 		return nil, err
 	}
 	return j, nil

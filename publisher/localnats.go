@@ -44,7 +44,7 @@ var ErrLocalInUse = errors.New("another process uses this directory: stop it, or
 // LocalOptions say where the embedded server stores and listens.
 type LocalOptions struct {
 	Dir  string // created when absent, readable by its owner only
-	Port int    // on 127.0.0.1; 0 lets the system choose
+	Port int    // on 127.0.0.1; the system chooses another when it is taken, or 0
 
 	// SyncAlways writes every commit through to the disk before it is
 	// acknowledged, for those who want no consumer to see an event twice even
@@ -104,7 +104,12 @@ func StartLocal(o LocalOptions) (*Local, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Local{o: o, lock: lock, stop: stop, done: make(chan struct{}), failed: make(chan string, 1)}
-	if err := l.start(); err != nil {
+	err = l.start()
+	if err != nil && o.Port != 0 && taken(o.Port) {
+		l.o.Port = 0
+		err = l.start()
+	}
+	if err != nil {
 		stop()
 		_ = lock.Close()
 		return nil, fmt.Errorf("embedded NATS in %s: %w", o.Dir, err)
@@ -164,6 +169,16 @@ func (l *Local) start() error {
 	}
 	l.srv, l.trouble = srv, nil
 	return nil
+}
+
+// taken reports whether somebody listens on a port of this machine.
+func taken(port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return true
+	}
+	_ = listener.Close()
+	return false
 }
 
 // waitReady waits until clients can connect, or the server gives up, which it

@@ -44,12 +44,18 @@ func (j *JetStream) wantedCopy() jetstream.StreamConfig {
 // prepareCopy creates the copy when it is absent. Trouble with it is a warning,
 // whatever it is.
 func (j *JetStream) prepareCopy(ctx context.Context) Findings {
-	f, err := j.copyFacts(ctx)
-	if err == nil && f.copy == nil && j.mayCall("STREAM.CREATE", j.copyName()) {
-		if err = j.create(ctx, f.wantCopy); err == nil {
-			f, err = j.copyFacts(ctx)
+	var f facts
+	err := j.untilLed(ctx, func() (err error) {
+		f, err = j.copyFacts(ctx)
+		if err != nil || f.copy != nil || !j.mayCall("STREAM.CREATE", j.copyName()) {
+			return err
 		}
-	}
+		if err := j.create(ctx, f.wantCopy); err != nil {
+			return err
+		}
+		f, err = j.copyFacts(ctx)
+		return err
+	})
 	return j.judgeCopy(f, err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -110,6 +111,27 @@ func (j *JetStream) takenBy(ctx context.Context, subjects []string) string {
 		}
 	}
 	return ""
+}
+
+// untilLed repeats what a cluster leaves unanswered while it elects a leader.
+func (j *JetStream) untilLed(ctx context.Context, do func() error) error {
+	return backoff.Retry(func() error {
+		err := do()
+		if err != nil && !leaderless(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(jittered(j.o.RetryFor), ctx))
+}
+
+// leaderless reports whether err looks like an election. A permission that is
+// missing looks the same, but was found before.
+func leaderless(err error) bool {
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) {
+		return refused.ErrorCode == codeNoCluster || refused.ErrorCode == codeNoLeader
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 }
 
 // facts asks the server for everything the rules look at, and takes from it

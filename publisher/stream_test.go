@@ -21,7 +21,7 @@ func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	t.Parallel()
 	nc := natstest.Run(t).Conn(t)
 	is, err := Inspect(t.Context(), nc, Options{}, false)
-	if err != nil || len(is.Findings) != 3 || len(is.Findings.Of(Note)) != 2 || len(is.Created) != 0 {
+	if err != nil || len(is.Findings) != 3 || len(is.Findings.Of(Note)) != 3 || len(is.Created) != 0 {
 		t.Fatalf("Inspect = %+v, %v, want the notes that the streams are absent", is, err)
 	}
 	js, err := jetstream.New(nc)
@@ -36,6 +36,60 @@ func TestAnAbsentStreamIsCreatedByOpenAndNotByInspect(t *testing.T) {
 	}
 	if is, err := Inspect(t.Context(), nc, Options{}, false); err != nil || len(is.Findings) != 0 || is.Mode != Atomic {
 		t.Fatalf("Inspect of our own stream = %+v, %v", is, err)
+	}
+}
+
+func TestOpenWaitsForAClusterThatHasNoLeader(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.Cluster(t, 3)
+	open(t, cluster.Conn(t), Options{Replicas: 3})
+	nc := cluster.Servers[0].Conn(t, nats.IgnoreDiscoveredServers())
+	cluster.Servers[1].Shutdown()
+	cluster.Servers[2].Shutdown()
+	before := nc.Stats().OutMsgs
+	opened := make(chan error, 1)
+	go func() {
+		_, err := Open(t.Context(), nc, Options{Replicas: 3})
+		opened <- err
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for nc.Stats().OutMsgs < before+2 { // it has asked a second time
+		select {
+		case err := <-opened:
+			t.Fatalf("it did not wait: %v", err)
+		case <-tick.C:
+		}
+	}
+	cluster.Servers[1].Restart()
+	cluster.Servers[2].Restart()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheCopyOfTheMarksIsThereAlsoWhenTheAnswerToItsCreationIsLost(t *testing.T) {
+	t.Parallel()
+	link := natstest.NewLink(t, natstest.Run(t).URL())
+	nc := link.Conn(t)
+	link.DropAnswersFrom(`"name":"DOCSPACE_MARKS"`)
+	type result struct {
+		j   *JetStream
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		j, err := Open(t.Context(), nc, Options{})
+		opened <- result{j, err}
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for link.Lost() == 0 {
+		<-tick.C
+	}
+	link.Cut()
+	if got := <-opened; got.err != nil || len(got.j.Findings()) > 0 {
+		t.Fatalf("%v, %v", got.j.Findings(), got.err)
 	}
 }
 

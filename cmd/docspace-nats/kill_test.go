@@ -25,7 +25,7 @@ const (
 // The process dies at any instruction: with it dies the NATS server inside it.
 func TestAfterAnyKillEveryRowIsStoredOnceInOrder(t *testing.T) {
 	t.Parallel()
-	town := newTown(t)
+	town := newTown(t, rand.Uint64(), history)
 	dir := t.TempDir()
 	env := town.environment("NATS_DATA_DIR="+dir, "NATS_URL=")
 	for range kills {
@@ -56,7 +56,7 @@ func TestTwoProcessesOnTheSameFoldersStoreEachRowOnceWhileOneIsKilled(t *testing
 }
 
 func killOneOfTwo(t *testing.T, mode publisher.Mode) {
-	town := newTown(t)
+	town := newTown(t, rand.Uint64(), history)
 	server := natstest.Process(t)
 	env := town.environment("NATS_URL="+server.URL(), "NATS_COMMIT="+string(mode))
 	processes := [2]*process{}
@@ -81,6 +81,7 @@ func killOneOfTwo(t *testing.T, mode publisher.Mode) {
 // decide when processes die.
 type town struct {
 	portal  *docspacetest.Portal
+	history int // rows there were before
 	address string
 	rng     *rand.Rand
 	pages   atomic.Int64
@@ -89,10 +90,9 @@ type town struct {
 	traffic chan struct{}
 }
 
-func newTown(t *testing.T) *town {
-	seed := rand.Uint64()
+func newTown(t *testing.T, seed uint64, history int) *town {
 	t.Logf("seed %d", seed)
-	w := &town{rng: rand.New(rand.NewPCG(seed, 1)), page: make(chan struct{}, 1), traffic: make(chan struct{})}
+	w := &town{history: history, rng: rand.New(rand.NewPCG(seed, 1)), page: make(chan struct{}, 1), traffic: make(chan struct{})}
 	w.portal = docspacetest.New(docspacetest.Options{Seed: seed})
 	w.portal.Fill(w.portal.CreateRoom(nil, "Long history"), history, seed)
 	server := httptest.NewServer(w.portal)
@@ -160,7 +160,7 @@ func (w *town) holds(t *testing.T, server string) {
 	var watched []poller.Standing
 	c := compare(w.portal, watched, r)
 	t.Logf("rows made %d, events stored %d", c.made, c.stored)
-	if c.made < history || c.stored != c.made || c.lost+c.duplicated+c.disordered > 0 {
+	if c.made < w.history || c.stored != c.made || c.lost+c.duplicated+c.disordered > 0 {
 		t.Fatalf("%+v", c)
 	}
 }

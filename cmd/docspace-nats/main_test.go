@@ -86,18 +86,30 @@ type process struct {
 // start runs the program with exactly this environment.
 func start(t testing.TB, cmd *exec.Cmd, env ...string) *process {
 	t.Helper()
+	p, err := launch(cmd, env...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// launch is start for other goroutines than the test's. The caller kills the
+// process.
+func launch(cmd *exec.Cmd, env ...string) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
-	cmd.Stderr = &p.stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = &p.stderr
+	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.ended)
 	}()
-	t.Cleanup(p.kill)
-	return p
+	return p, nil
 }
 
 // kill ends the process at once and waits until it is gone.

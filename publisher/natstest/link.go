@@ -6,21 +6,25 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// A Link is a network between clients and a server that can fail: after so many
-// bytes, or only on the way back. What was forwarded before stays forwarded,
-// as in a real network.
+// A Link is a network between clients and a server that can fail: at once,
+// after so many bytes, only on the way back, or by being slow. What was
+// forwarded before stays forwarded, as in a real network.
 type Link struct {
 	listener net.Listener
 	target   string
 
 	mu        sync.Mutex
 	pairs     map[net.Conn]net.Conn // client to server
-	dropFrom  string                // what the first answer to drop contains, "" for no drop
+	broken    bool
+	delay     time.Duration
+	dropFrom  string // what the first answer to drop contains, "" for no drop
 	dropping  bool
+	lost      int
 	remaining int // bytes still carried upwards before the cut, -1 for no cut
 }
 
@@ -46,11 +50,15 @@ func NewLink(t testing.TB, serverURL string) *Link {
 	return l
 }
 
+// URL is the address of the link, for clients of their own. A server in a
+// cluster must not advertise addresses: they would lead around the link.
+func (l *Link) URL() string { return "nats://" + l.listener.Addr().String() }
+
 // Conn connects through the link.
 func (l *Link) Conn(t testing.TB, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	// Only this address: the server's own would lead around the link.
-	return connect(t, "nats://"+l.listener.Addr().String(), append(options, nats.IgnoreDiscoveredServers())...)
+	return connect(t, l.URL(), append(options, nats.IgnoreDiscoveredServers())...)
 }
 
 // DropAnswersFrom keeps from clients the first thing a server sends that
@@ -59,6 +67,20 @@ func (l *Link) DropAnswersFrom(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dropFrom = text
+}
+
+// Lost is how many times an answer that DropAnswersFrom waited for was dropped.
+func (l *Link) Lost() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+// Delay makes everything take so much longer, each way.
+func (l *Link) Delay(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delay = d
 }
 
 // CutAfter cuts the link once it has carried n more bytes to the server. New
@@ -74,6 +96,21 @@ func (l *Link) Cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut()
+}
+
+// Break closes all connections, and new ones at once, until Mend.
+func (l *Link) Break() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut()
+	l.broken = true
+}
+
+// Mend ends Break.
+func (l *Link) Mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = false
 }
 
 func (l *Link) cut() {
@@ -98,12 +135,25 @@ func (l *Link) accept() {
 			client.Close()
 			continue
 		}
-		l.mu.Lock()
-		l.pairs[client] = server
-		l.mu.Unlock()
-		pumps.Go(func() { pump(client, server, l.up) })
-		pumps.Go(func() { pump(server, client, l.down) })
+		if !l.join(client, server) {
+			client.Close()
+			server.Close()
+			continue
+		}
+		pumps.Go(func() { l.pump(client, server, l.up) })
+		pumps.Go(func() { l.pump(server, client, l.down) })
 	}
+}
+
+// join adds a connection, unless the link is broken.
+func (l *Link) join(client, server net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken {
+		return false
+	}
+	l.pairs[client] = server
+	return true
 }
 
 // up forwards what a client sent, as far as the link lasts.
@@ -124,28 +174,66 @@ func (l *Link) up(to net.Conn, b []byte) error {
 }
 
 func (l *Link) down(to net.Conn, b []byte) error {
-	l.mu.Lock()
-	l.dropping = l.dropping || l.dropFrom != "" && bytes.Contains(b, []byte(l.dropFrom))
-	drop := l.dropping
-	l.mu.Unlock()
-	if drop {
+	if l.drops(b) {
 		return nil
 	}
 	_, err := to.Write(b)
 	return err
 }
 
-func pump(from, to net.Conn, forward func(net.Conn, []byte) error) {
-	defer from.Close()
-	defer to.Close()
-	b := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(b)
-		if n > 0 && forward(to, b[:n]) != nil {
-			return
+func (l *Link) drops(b []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dropping && l.dropFrom != "" && bytes.Contains(b, []byte(l.dropFrom)) {
+		l.dropping = true
+		l.lost++
+	}
+	return l.dropping
+}
+
+// A chunk is some bytes on their way, and when they arrive.
+type chunk struct {
+	bytes []byte
+	due   time.Time
+}
+
+// onTheWay is how many chunks a slow link carries before it takes no more.
+const onTheWay = 256
+
+// pump reads on while chunks wait, so that a delay costs time and no
+// throughput.
+func (l *Link) pump(from, to net.Conn, forward func(net.Conn, []byte) error) {
+	chunks := make(chan chunk, onTheWay)
+	go func() {
+		defer close(chunks)
+		b := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(b)
+			if n > 0 {
+				chunks <- chunk{bytes.Clone(b[:n]), l.arrival()}
+			}
+			if err != nil {
+				return
+			}
 		}
-		if err != nil {
+	}()
+	defer func() {
+		from.Close()
+		to.Close()
+		for range chunks { // until the reader has noticed
+		}
+	}()
+	for c := range chunks {
+		time.Sleep(time.Until(c.due))
+		if forward(to, c.bytes) != nil {
 			return
 		}
 	}
+}
+
+// arrival is when what is sent now arrives.
+func (l *Link) arrival() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Add(l.delay)
 }

@@ -1,7 +1,7 @@
-// Package natstest runs real NATS servers for tests: one in this process, one
-// in its own process that can be killed, or a cluster of three. Every server
-// listens on loopback only, on a port the system chooses, stores under
-// t.TempDir() and is gone when the test ends.
+// Package natstest runs real NATS servers for tests: one or a cluster, in this
+// process or in processes that can be killed, and links to them that fail.
+// Every server listens on loopback only, on a port the system chooses, stores
+// under t.TempDir() unless it is told where, and is gone when the test ends.
 package natstest
 
 import (

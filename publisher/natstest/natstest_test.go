@@ -1,7 +1,9 @@
 package natstest
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,6 +44,43 @@ func TestAClusterStoresOnThreeServersAndHasALeader(t *testing.T) {
 	wantOneMessage(t, nc)
 }
 
+func TestALinkIsSlowBreaksAndLosesAnswersWhenToldTo(t *testing.T) {
+	t.Parallel()
+	s := Run(t)
+	link := NewLink(t, s.URL())
+	nc := link.Conn(t, nats.Timeout(startup))
+	store(t, nc, 1)
+
+	const late = 200 * time.Millisecond
+	link.Delay(late)
+	began := time.Now()
+	if err := nc.FlushTimeout(startup); err != nil || time.Since(began) < 2*late {
+		t.Errorf("an answer came after %s (%v), with %s each way", time.Since(began), err, late)
+	}
+	link.Delay(0)
+
+	link.DropAnswersFrom(`{"stream":"S"`)
+	if _, err := nc.Request("s", []byte("y"), late); !errors.Is(err, nats.ErrTimeout) || link.Lost() != 1 {
+		t.Errorf("%v; %d answers lost, want one", err, link.Lost())
+	}
+	changed := nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED)
+	link.Break()
+	if status := <-changed; status != nats.RECONNECTING {
+		t.Fatal(status)
+	}
+	if other, err := nats.Connect(link.URL()); err == nil {
+		other.Close()
+		t.Error("a broken link can be used")
+	}
+	link.Mend()
+	if status := <-changed; status != nats.CONNECTED {
+		t.Fatal(status)
+	}
+	if got := messages(t, nc); got != 2 {
+		t.Errorf("%d messages, want 2: the one whose answer was lost is stored", got)
+	}
+}
+
 func store(t *testing.T, nc *nats.Conn, replicas int) {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -58,6 +97,13 @@ func store(t *testing.T, nc *nats.Conn, replicas int) {
 
 func wantOneMessage(t *testing.T, nc *nats.Conn) {
 	t.Helper()
+	if got := messages(t, nc); got != 1 {
+		t.Fatalf("%d messages, want 1", got)
+	}
+}
+
+func messages(t *testing.T, nc *nats.Conn) uint64 {
+	t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +112,5 @@ func wantOneMessage(t *testing.T, nc *nats.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := stream.CachedInfo().State.Msgs; got != 1 {
-		t.Fatalf("%d messages, want 1", got)
-	}
+	return stream.CachedInfo().State.Msgs
 }

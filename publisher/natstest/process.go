@@ -2,9 +2,9 @@ package natstest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -18,13 +18,17 @@ import (
 
 // A ServerProcess is a NATS server in its own process, for what a server in
 // this process cannot show: being killed, and using processor time of its own.
+// Its methods may be called by any goroutine, by one at a time.
 type ServerProcess struct {
-	t    testing.TB
-	dir  string
-	port int
-	args []string
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	t     testing.TB
+	name  string // empty outside a cluster
+	dir   string // where it stores
+	ports string // where it says its port
+	port  int
+	args  []string
+	cmd   *exec.Cmd
+	ended chan struct{}
+	log   *bytes.Buffer
 }
 
 // Process builds the server of this module once per test binary, and starts it
@@ -32,11 +36,21 @@ type ServerProcess struct {
 // arguments.
 func Process(t testing.TB, args ...string) *ServerProcess {
 	t.Helper()
-	p := &ServerProcess{t: t, dir: t.TempDir(), args: args}
-	p.start()
+	p := newProcess(t, filepath.Join(t.TempDir(), "data"), args...)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func newProcess(t testing.TB, dir string, args ...string) *ServerProcess {
+	p := &ServerProcess{t: t, dir: dir, ports: t.TempDir(), args: args}
 	t.Cleanup(p.Kill)
 	return p
 }
+
+// Name is the name of the server in its cluster.
+func (p *ServerProcess) Name() string { return p.name }
 
 // URL is the address for clients. It stays the same over Restart.
 func (p *ServerProcess) URL() string {
@@ -52,70 +66,97 @@ func (p *ServerProcess) Conn(t testing.TB, options ...nats.Option) *nats.Conn {
 	return connect(t, p.URL(), options...)
 }
 
-// Kill ends the process at once, as a crash would, and waits for it.
+// Kill ends the process at once, as a crash would, and waits for it. Killing a
+// killed server does nothing.
 func (p *ServerProcess) Kill() {
 	if p.cmd == nil {
 		return
 	}
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	<-p.ended
 	p.cmd = nil
 }
+
+// Log is what the server has said since its last start. It must have been
+// killed.
+func (p *ServerProcess) Log() string { return p.log.String() }
 
 // Restart kills the server and starts it again on the same directory and port.
 func (p *ServerProcess) Restart() {
 	p.t.Helper()
 	p.Kill()
-	p.start()
+	if err := p.Start(); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
-func (p *ServerProcess) start() {
-	p.t.Helper()
+// Start starts a killed server, on the same directory and port. Should somebody
+// else have taken the port meanwhile, it tries again for a while.
+func (p *ServerProcess) Start() error {
 	binary, err := buildServer()
 	if err != nil {
-		p.t.Fatal(err)
+		return err
 	}
-	ports := filepath.Join(p.dir, "ports")
-	if err := os.MkdirAll(ports, 0o700); err != nil {
-		p.t.Fatal(err)
+	deadline := time.Now().Add(startup)
+	for {
+		if err := p.launch(binary); err != nil {
+			return err
+		}
+		err := p.waitReady(deadline)
+		if err == nil {
+			return nil
+		}
+		p.Kill()
+		if p.port == 0 || time.Now().After(deadline) {
+			return fmt.Errorf("start a NATS server: %w:\n%s", err, p.log)
+		}
 	}
+}
+
+func (p *ServerProcess) launch(binary string) error {
 	port := "-1"
 	if p.port != 0 {
 		port = strconv.Itoa(p.port)
 	}
-	p.log = new(bytes.Buffer)
-	p.cmd = exec.Command(binary, append([]string{
+	log, ended := new(bytes.Buffer), make(chan struct{})
+	cmd := exec.Command(binary, append([]string{
 		"--addr", "127.0.0.1", "--port", port, "--jetstream",
-		"--store_dir", filepath.Join(p.dir, "data"), "--ports_file_dir", ports,
+		"--store_dir", p.dir, "--ports_file_dir", p.ports,
 	}, p.args...)...)
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatalf("start a NATS server: %v", err)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start a NATS server: %w", err)
 	}
-	p.waitReady(ports)
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	p.cmd, p.ended, p.log = cmd, ended, log
+	return nil
 }
 
 // waitReady polls until the server answers, because it can say its port only
 // by writing it to a file.
-func (p *ServerProcess) waitReady(ports string) {
-	p.t.Helper()
-	file := filepath.Join(ports, fmt.Sprintf("%s_%d.ports", filepath.Base(p.cmd.Path), p.cmd.Process.Pid))
+func (p *ServerProcess) waitReady(deadline time.Time) error {
+	file := filepath.Join(p.ports, fmt.Sprintf("%s_%d.ports", filepath.Base(p.cmd.Path), p.cmd.Process.Pid))
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(startup); time.Now().Before(deadline); <-tick.C {
+	for time.Now().Before(deadline) {
+		select {
+		case <-p.ended:
+			return errors.New("it ended by itself")
+		case <-tick.C:
+		}
 		if p.port == 0 {
 			p.port = portIn(file)
 			continue
 		}
-		nc, err := nats.Connect(p.URL())
-		if err != nil {
-			continue
+		if nc, err := nats.Connect(p.URL()); err == nil {
+			nc.Close()
+			return nil
 		}
-		nc.Close()
-		return
 	}
-	p.Kill()
-	p.t.Fatalf("the NATS server process does not answer after %s:\n%s", startup, p.log)
+	return fmt.Errorf("it does not answer after %s", startup)
 }
 
 // buildServer returns the path of the server binary. The go command keeps it in

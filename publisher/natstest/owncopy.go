@@ -1,0 +1,95 @@
+//go:build unix
+
+package natstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// tries is how often a consumer is created until chance puts it on the server
+// that was asked for, one of three.
+const tries = 200
+
+// OwnCopy reads what one server has stored of a stream, oldest first: through a
+// consumer that lives on this server, while all others are paused, so that what
+// is read can only come from there. The stream should be current everywhere,
+// and nobody else be at work.
+func (c *ProcessCluster) OwnCopy(ctx context.Context, of *ServerProcess, stream, subjects string, read func(jetstream.Msg) error) error {
+	consumer, done, err := c.consumerOn(ctx, of, stream, subjects)
+	if err != nil {
+		return fmt.Errorf("copy of stream %s on server %s: %w", stream, of.name, err)
+	}
+	defer done()
+	for _, other := range c.Servers {
+		if other != of {
+			other.Pause()
+			defer other.Resume()
+		}
+	}
+	if err := drain(ctx, consumer, read); err != nil {
+		return fmt.Errorf("copy of stream %s on server %s: %w", stream, of.name, err)
+	}
+	return nil
+}
+
+// Pause stops the process where it is, until Resume.
+func (p *ServerProcess) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (p *ServerProcess) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// consumerOn creates consumers with a single copy until one is on the server,
+// over a connection to it.
+func (c *ProcessCluster) consumerOn(ctx context.Context, of *ServerProcess, stream, subjects string) (consumer jetstream.Consumer, done func(), err error) {
+	nc := of.Conn(of.t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, nil, err
+	}
+	for range tries {
+		consumer, err = js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+			FilterSubject: subjects, AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: startup,
+		})
+		if err != nil {
+			break
+		}
+		info := consumer.CachedInfo()
+		if info.Cluster != nil && info.Cluster.Leader == of.name {
+			return consumer, nc.Close, nil
+		}
+		_ = js.DeleteConsumer(ctx, stream, info.Name)
+	}
+	nc.Close()
+	return nil, nil, errors.Join(err, errors.New("no consumer can be placed there"))
+}
+
+// drain reads everything that was stored when the consumer was created.
+func drain(ctx context.Context, consumer jetstream.Consumer, read func(jetstream.Msg) error) error {
+	if consumer.CachedInfo().NumPending == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages(jetstream.PullHeartbeat(10 * time.Second))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		if err := read(msg); err != nil {
+			return err
+		}
+		at, err := msg.Metadata()
+		if err != nil || at.NumPending == 0 {
+			return err
+		}
+	}
+}
