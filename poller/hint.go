@@ -79,8 +79,8 @@ func (s *Schedule) hurry(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.opts.Log.Debug().Int("folder", t.folder).Err(err).Msg("a hint is lost")
 		}
-		if err == nil && !taken {
-			s.keep(t, rows)
+		if err == nil {
+			s.handedOn(t, rows, taken)
 		}
 	}
 }
@@ -102,16 +102,16 @@ func (s *Schedule) ripe() (t *turn, rows int, wait time.Duration, changed <-chan
 	return first, rows, 0, nil
 }
 
-// keep keeps hints that could not be handed on, a few times, ever longer.
-func (s *Schedule) keep(t *turn, rows int) {
+// handedOn keeps hints that the queue did not take, a few times, ever longer.
+func (s *Schedule) handedOn(t *turn, rows int, taken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.hint.rows > 0 {
-		t.hint.rows += rows // others came meanwhile
+	if t.hint.kept++; taken || t.hint.kept > hintTries {
+		t.hint.kept = 0
 		return
 	}
-	if t.hint.kept++; t.hint.kept > hintTries {
-		t.hint.kept = 0
+	if t.hint.rows > 0 {
+		t.hint.rows += rows // others came meanwhile
 		return
 	}
 	t.hint.rows, t.hint.at = rows, time.Now().Add(hintRetry<<(t.hint.kept-1))
@@ -172,6 +172,10 @@ func (s *Schedule) heed(t *turn, lease queue.Lease, r Report, err error) (time.D
 	t.hint.left = max(0, t.hint.left-r.Events-r.Gaps)
 	if t.hint.left == 0 || max(t.hint.tries, tries/3) >= hintTries || err != nil || s.heldBack(t) {
 		t.hint.left, t.hint.tries = 0, 0
+		if t.hint.rows > 0 && t.hint.kept > 0 {
+			t.hint.at = time.Now() // what kept them is over
+			s.rouse()
+		}
 		return 0, false
 	}
 	return hintRetry, true

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/poller/queue"
@@ -273,14 +272,26 @@ func (q *Queue) Take(ctx context.Context, name queue.Lane) (queue.Lease, error) 
 			l.room <- struct{}{}
 			return leased, nil
 		case err := <-l.failed:
-			if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, nats.ErrNoResponders) {
-				continue // the server did not hear the request, or has lost the consumer
+			if passing(err) {
+				continue
 			}
 			return nil, fmt.Errorf("next folder of the queue %s: %w", q.j.queueName(), err)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// passing reports whether pulling ended as it does when servers come and go: the
+// request was not heard, or the consumer is led by another, or gone. The next
+// request tells whether it is more than that.
+func passing(err error) bool {
+	for _, kind := range []error{jetstream.ErrNoHeartbeat, jetstream.ErrConsumerLeadershipChanged, jetstream.ErrConsumerDeleted} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // open begins to pull from a lane, through a consumer that it creates when that
