@@ -13,7 +13,7 @@
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
 // portals.go keeps the folders of two portals apart, tooold.go refuses portals that
-// cannot be read. schedule.go takes folders from the queue and polls them, stock.go
+// cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
 // discover.go which folders; hint.go, hint_queue.go and ancestry.go follow webhooks.
 // standing.go, tell.go and metrics.go say how it goes.

@@ -23,8 +23,7 @@ import (
 // A crew are replicas that share one portal, one ledger and one queue.
 type crew struct {
 	*rig
-	memory  *queuetest.Memory
-	members sync.WaitGroup
+	memory *queuetest.Memory
 }
 
 func newCrew(t *testing.T) *crew {

@@ -1,11 +1,9 @@
 package publisher
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,26 +58,6 @@ type Queue struct {
 	pulls sync.WaitGroup
 }
 
-// A lane is where folders of one kind are pulled from. A few are pulled ahead, and
-// their leases renewed while they wait for a worker: the server hands what becomes
-// due at once to its requests in turn, so replicas whose requests ask for several
-// get as much of it.
-type lane struct {
-	mu      sync.Mutex
-	pulling bool
-	leased  chan *lease
-	room    chan struct{} // as many as folders may be pulled
-	failed  chan error    // why there will be no more
-}
-
-func newLane() *lane {
-	l := &lane{leased: make(chan *lease, pullAhead), room: make(chan struct{}, pullAhead), failed: make(chan error, 1)}
-	for range pullAhead {
-		l.room <- struct{}{}
-	}
-	return l
-}
-
 // A note is the content of a folder's message.
 type note struct {
 	Due  time.Time `json:"due,omitzero"`  // not to be polled before
@@ -95,104 +73,6 @@ func (j *JetStream) Queue() *Queue {
 	}
 	q.ctx, q.stop = context.WithCancel(context.Background())
 	return q
-}
-
-// queueSuffix makes the name of the queue of the name of the stream.
-const queueSuffix = "_POLL"
-
-func (j *JetStream) queueName() string { return j.o.Stream + queueSuffix }
-
-// queueSubject begins with the name of the queue: under the prefix it could not be
-// where the stream takes everything below.
-func (j *JetStream) queueSubject(lane queue.Lane, folder string) string {
-	return fmt.Sprintf("%s.%s.%s", j.queueName(), lane, folder)
-}
-
-func (j *JetStream) wantedQueue() jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:              j.queueName(),
-		Description:       "The folders that docspace-nats polls for stream " + j.o.Stream + ", shared by its replicas.",
-		Subjects:          []string{j.queueSubject("*", "*")},
-		Retention:         jetstream.WorkQueuePolicy,
-		Discard:           jetstream.DiscardOld,
-		MaxMsgsPerSubject: 1,
-		MaxMsgSize:        4 << 10,
-		Storage:           jetstream.FileStorage,
-		Replicas:          j.o.Replicas,
-	}
-}
-
-// wantedLane keeps its state in memory: a poll that finds nothing writes
-// nothing. When all servers restart, every folder is due at once.
-func (q *Queue) wantedLane(name queue.Lane) jetstream.ConsumerConfig {
-	return jetstream.ConsumerConfig{
-		Durable:       string(name),
-		FilterSubject: q.j.queueSubject(name, "*"),
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       q.lasts,
-		MaxDeliver:    -1, // each poll is a delivery
-		MaxAckPending: -1, // each folder that waits counts
-		MemoryStorage: true,
-	}
-}
-
-// prepare creates the queue's stream when it is absent.
-func (q *Queue) prepare(ctx context.Context) error {
-	found, err := q.j.prepareQueue(ctx)
-	return cmp.Or(err, found.Err())
-}
-
-// prepareQueue creates the stream when it is absent. An existing one is never
-// changed.
-func (j *JetStream) prepareQueue(ctx context.Context) (Findings, error) {
-	have, err := j.queueConfig(ctx)
-	if err == nil && have == nil && j.mayCall("STREAM.CREATE", j.queueName()) {
-		if err = j.create(ctx, j.wantedQueue()); err == nil {
-			have, err = j.queueConfig(ctx)
-		}
-	}
-	return j.judgeQueue(have, err), err
-}
-
-// queueConfig returns the settings of the queue's stream, nil when it is absent.
-func (j *JetStream) queueConfig(ctx context.Context) (*jetstream.StreamConfig, error) {
-	stream, err := j.js.Stream(ctx, j.queueName())
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("settings of stream %s: %w", j.queueName(), err)
-	}
-	return &stream.CachedInfo().Config, nil
-}
-
-// judgeQueue says what is wrong with the queue's stream. It holds nothing that
-// cannot be made anew, so the way out is always the same.
-func (j *JetStream) judgeQueue(have *jetstream.StreamConfig, err error) Findings {
-	want := j.wantedQueue()
-	broken := func(setting, have, need string) Findings {
-		return Findings{{
-			Severity: Broken, Setting: "stream " + want.Name + ": " + setting, Have: have, Need: need,
-			Why: "it is the queue of folders that replicas share; delete it, and it is made anew",
-		}}
-	}
-	switch {
-	case err != nil:
-		return nil
-	case have == nil:
-		return append(lackingToCreate(j.refused, want.Name), absent(want.Name))
-	case have.Retention != want.Retention:
-		return broken("retention", strings.ToLower(have.Retention.String()), "workqueue")
-	case have.MaxMsgsPerSubject != want.MaxMsgsPerSubject:
-		return broken("max_msgs_per_subject", fmt.Sprint(have.MaxMsgsPerSubject), fmt.Sprint(want.MaxMsgsPerSubject))
-	case !slices.ContainsFunc(have.Subjects, func(s string) bool { return covers(s, want.Subjects[0]) }):
-		return broken("subjects", fmt.Sprintf("%q", have.Subjects), want.Subjects[0])
-	case have.MaxMsgs > 0 || have.MaxBytes > 0 || have.MaxAge > 0:
-		return broken("limits", fmt.Sprintf("%d messages, %s bytes, %s", have.MaxMsgs, bytesText(have.MaxBytes), ageText(have.MaxAge)), "none")
-	case have.Sealed || have.Mirror != nil || have.SubjectTransform != nil || have.NoAck:
-		return broken("sealed, mirror, subject_transform or no_ack", "set", "none of them")
-	}
-	return nil
 }
 
 // Folders implements queue.Queue.
@@ -280,113 +160,6 @@ func (q *Queue) Take(ctx context.Context, name queue.Lane) (queue.Lease, error) 
 			return nil, ctx.Err()
 		}
 	}
-}
-
-// passing reports whether pulling ended as it does when servers come and go: the
-// request was not heard, or the consumer is led by another, or gone. The next
-// request tells whether it is more than that.
-func passing(err error) bool {
-	for _, kind := range []error{jetstream.ErrNoHeartbeat, jetstream.ErrConsumerLeadershipChanged, jetstream.ErrConsumerDeleted} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
-// open begins to pull from a lane, through a consumer that it creates when that
-// is gone, and the stream with it.
-func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.pulling {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, queueWait)
-	defer cancel()
-	if err := q.prepare(ctx); err != nil {
-		return err
-	}
-	consumer, err := q.j.js.CreateOrUpdateConsumer(ctx, q.j.queueName(), q.wantedLane(name))
-	if err != nil {
-		return fmt.Errorf("lane %s of the queue %s: %w", name, q.j.queueName(), err)
-	}
-	l.pulling = true
-	q.pulls.Go(func() {
-		err := q.pull(name, l, consumer)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.pulling = false
-		l.failed <- err
-	})
-	return nil
-}
-
-// pull leases what the server hands out, as long as there is room for it, until
-// it fails.
-func (q *Queue) pull(name queue.Lane, l *lane, consumer jetstream.Consumer) error {
-	for {
-		room, err := l.roomFor(q.ctx)
-		if err != nil {
-			return err
-		}
-		leased, err := q.fetch(name, l, consumer, room)
-		for range room - leased {
-			l.room <- struct{}{}
-		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-	}
-}
-
-// fetch asks for some folders and leases them, until it has as many or the
-// request is over.
-func (q *Queue) fetch(name queue.Lane, l *lane, consumer jetstream.Consumer, some int) (leased int, err error) {
-	ctx, cancel := context.WithTimeout(q.ctx, pullLasts)
-	defer cancel()
-	batch, err := consumer.Fetch(some, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullBeats))
-	if err != nil {
-		return 0, err
-	}
-	for msg := range batch.Messages() {
-		if q.take(name, l, msg) {
-			leased++
-		}
-	}
-	return leased, batch.Error()
-}
-
-// roomFor waits until there is room for a folder, and takes all there is.
-func (l *lane) roomFor(ctx context.Context) (room int, err error) {
-	select {
-	case <-l.room:
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	for room = 1; ; room++ {
-		select {
-		case <-l.room:
-		default:
-			return room, nil
-		}
-	}
-}
-
-// take leases the folder of a message, and reports whether it is to be polled
-// now.
-func (q *Queue) take(name queue.Lane, l *lane, msg jetstream.Msg) bool {
-	leased, wait, err := q.lease(msg, name)
-	switch {
-	case err != nil:
-		_ = msg.Term() // nobody else can read it either
-	case wait > 0:
-		_ = msg.NakWithDelay(wait)
-	default:
-		l.leased <- leased
-		return true
-	}
-	return false
 }
 
 // Close gives back what was handed to this process and not taken, so that

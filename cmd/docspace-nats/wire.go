@@ -56,6 +56,9 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg.NATS)); err != nil {
 		return c, err
 	}
+	for _, name := range c.ledger.Created() {
+		log.Info().Str("stream", name).Msg("stream created")
+	}
 	for _, f := range c.ledger.Findings().Of(publisher.Warning) {
 		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
 	}

@@ -1,0 +1,139 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/poller/queue"
+)
+
+// A lane is where folders of one kind are pulled from. A few are pulled ahead, and
+// their leases renewed while they wait for a worker: the server hands what becomes
+// due at once to its requests in turn, so replicas whose requests ask for several
+// get as much of it.
+type lane struct {
+	mu      sync.Mutex
+	pulling bool
+	leased  chan *lease
+	room    chan struct{} // as many as folders may be pulled
+	failed  chan error    // why there will be no more
+}
+
+func newLane() *lane {
+	l := &lane{leased: make(chan *lease, pullAhead), room: make(chan struct{}, pullAhead), failed: make(chan error, 1)}
+	for range pullAhead {
+		l.room <- struct{}{}
+	}
+	return l
+}
+
+// passing reports whether pulling ended as it does when servers come and go: the
+// request was not heard, or the consumer is led by another, or gone. The next
+// request tells whether it is more than that.
+func passing(err error) bool {
+	for _, kind := range []error{jetstream.ErrNoHeartbeat, jetstream.ErrConsumerLeadershipChanged, jetstream.ErrConsumerDeleted} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// open begins to pull from a lane, through a consumer that it creates when that
+// is gone, and the stream with it.
+func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pulling {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, queueWait)
+	defer cancel()
+	if err := q.prepare(ctx); err != nil {
+		return err
+	}
+	consumer, err := q.j.js.CreateOrUpdateConsumer(ctx, q.j.queueName(), q.wantedLane(name))
+	if err != nil {
+		return fmt.Errorf("lane %s of the queue %s: %w", name, q.j.queueName(), err)
+	}
+	l.pulling = true
+	q.pulls.Go(func() {
+		err := q.pull(name, l, consumer)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.pulling = false
+		l.failed <- err
+	})
+	return nil
+}
+
+// pull leases what the server hands out, as long as there is room for it, until
+// it fails.
+func (q *Queue) pull(name queue.Lane, l *lane, consumer jetstream.Consumer) error {
+	for {
+		room, err := l.roomFor(q.ctx)
+		if err != nil {
+			return err
+		}
+		leased, err := q.fetch(name, l, consumer, room)
+		for range room - leased {
+			l.room <- struct{}{}
+		}
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// fetch asks for some folders and leases them, until it has as many or the
+// request is over.
+func (q *Queue) fetch(name queue.Lane, l *lane, consumer jetstream.Consumer, some int) (leased int, err error) {
+	ctx, cancel := context.WithTimeout(q.ctx, pullLasts)
+	defer cancel()
+	batch, err := consumer.Fetch(some, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullBeats))
+	if err != nil {
+		return 0, err
+	}
+	for msg := range batch.Messages() {
+		if q.take(name, l, msg) {
+			leased++
+		}
+	}
+	return leased, batch.Error()
+}
+
+// roomFor waits until there is room for a folder, and takes all there is.
+func (l *lane) roomFor(ctx context.Context) (room int, err error) {
+	select {
+	case <-l.room:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	for room = 1; ; room++ {
+		select {
+		case <-l.room:
+		default:
+			return room, nil
+		}
+	}
+}
+
+// take leases the folder of a message, and reports whether it is to be polled
+// now.
+func (q *Queue) take(name queue.Lane, l *lane, msg jetstream.Msg) bool {
+	leased, wait, err := q.lease(msg, name)
+	switch {
+	case err != nil:
+		_ = msg.Term() // nobody else can read it either
+	case wait > 0:
+		_ = msg.NakWithDelay(wait)
+	default:
+		l.leased <- leased
+		return true
+	}
+	return false
+}
