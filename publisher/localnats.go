@@ -104,8 +104,11 @@ func StartLocal(o LocalOptions) (*Local, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Local{o: o, lock: lock, stop: stop, done: make(chan struct{}), failed: make(chan string, 1)}
+	if taken(o.Port) {
+		l.o.Port = 0
+	}
 	err = l.start()
-	if err != nil && o.Port != 0 && taken(o.Port) {
+	if err != nil && l.o.Port != 0 && taken(o.Port) { // since a moment
 		l.o.Port = 0
 		err = l.start()
 	}
@@ -171,8 +174,12 @@ func (l *Local) start() error {
 	return nil
 }
 
-// taken reports whether somebody listens on a port of this machine.
+// taken reports whether somebody listens on a port of this machine; nobody does on
+// the one the system has still to choose.
 func taken(port int) bool {
+	if port == 0 {
+		return false
+	}
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return true

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -180,29 +178,16 @@ func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
 		SyncInterval: cfg.DataSync.Interval,
 		Log:          natsLog(log),
 	}
-	if !free(localPort) {
-		options.Port = 0
-	}
 	local, err := publisher.StartLocal(options)
 	if err != nil {
 		return nil, err
 	}
 	line := log.Info()
-	if options.Port == 0 {
+	if !strings.HasSuffix(local.URL(), fmt.Sprint(":", localPort)) {
 		line = log.Warn().Int("taken", localPort)
 	}
 	line.Str("url", local.URL()).Str("dir", cfg.DataDir).Msg("embedded NATS server is ready")
 	return local, nil
-}
-
-// free reports whether a port of this machine is not in use.
-func free(port int) bool {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	_ = listener.Close()
-	return true
 }
 
 func connectOptions(cfg NATSConfig) publisher.ConnectOptions {
