@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -127,7 +129,7 @@ func (h *house) release(key string) {
 // until waits for visits until something is so.
 func (h *house) until(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(2 * time.Minute)
+	deadline := time.NewTimer(2*time.Minute + time.Duration(*sharedRounds)**sharedInterval)
 	defer deadline.Stop()
 	for {
 		h.mu.Lock()
@@ -228,7 +230,7 @@ var (
 // -folders-interval 1m this is as large as it gets.
 func TestFourReplicasShareTheFoldersEvenly(t *testing.T) {
 	t.Parallel()
-	h, cluster := newHouse(t, *sharedFolders, 4), natstest.Cluster(t, 3)
+	h, cluster := newHouse(t, *sharedFolders, 4), natstest.Processes(t, []string{t.TempDir(), t.TempDir(), t.TempDir()})
 	var replicas []*process
 	for i := range h.keys {
 		replicas = append(replicas, h.start(t, i, "NATS_URL="+cluster.URL(), "NATS_REPLICAS=3",
@@ -241,12 +243,43 @@ func TestFourReplicasShareTheFoldersEvenly(t *testing.T) {
 		}
 		return len(polled) == *sharedFolders && len(polling) == len(h.keys)
 	})
-	from := time.Now()
+	from, spent := time.Now(), processorTime(t, cluster)
 	h.until(t, "some rounds are over", func() bool { return time.Since(from) > time.Duration(*sharedRounds)**sharedInterval })
+	for i, server := range cluster.Servers {
+		now := processorTime(t, cluster)[i] - spent[i]
+		t.Logf("server %s: %.0f %% of a processor, %d MiB", server.Name(), 100*now.Seconds()/time.Since(from).Seconds(), resident(t, server.PID())>>20)
+	}
 	for _, p := range replicas {
 		p.kill()
 	}
 	h.judge(t, from, replicas)
+}
+
+// processorTime is what each server has used so far, as Linux tells; zero elsewhere.
+func processorTime(t testing.TB, cluster *natstest.ProcessCluster) (used []time.Duration) {
+	t.Helper()
+	const tick = 10 * time.Millisecond
+	for _, server := range cluster.Servers {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", server.PID()))
+		_, after, _ := strings.Cut(string(text), ") ")
+		var user, system time.Duration
+		if fields := strings.Fields(after); len(fields) > 12 {
+			_, _ = fmt.Sscan(fields[11], &user)
+			_, _ = fmt.Sscan(fields[12], &system)
+		}
+		used = append(used, (user+system)*tick)
+	}
+	return used
+}
+
+// resident is the memory of a process in bytes, as Linux tells; zero elsewhere.
+func resident(t testing.TB, pid int) (bytes int64) {
+	t.Helper()
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if fields := strings.Fields(string(text)); len(fields) > 1 {
+		_, _ = fmt.Sscan(fields[1], &bytes)
+	}
+	return bytes * int64(os.Getpagesize())
 }
 
 // judge holds that the polls since a moment were shared evenly, and that no
