@@ -117,21 +117,27 @@ func (j *JetStream) takenBy(ctx context.Context, subjects []string) string {
 func (j *JetStream) untilLed(ctx context.Context, do func() error) error {
 	return backoff.Retry(func() error {
 		err := do()
-		if err != nil && !leaderless(err) {
+		if err != nil && !Unanswered(err) {
 			return backoff.Permanent(err)
 		}
 		return err
 	}, backoff.WithContext(jittered(j.o.RetryFor), ctx))
 }
 
-// leaderless reports whether err looks like an election. A permission that is
-// missing looks the same, but was found before.
-func leaderless(err error) bool {
+// Unanswered reports whether an error says that no server answered, or that none
+// leads, as while the connection is lost or a leader is elected: the same may work
+// later. A permission that is missing looks alike, but Open finds that out before.
+func Unanswered(err error) bool {
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) {
 		return refused.ErrorCode == codeNoCluster || refused.ErrorCode == codeNoLeader
 	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+	for _, kind := range []error{context.DeadlineExceeded, nats.ErrTimeout, nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, errDisconnected} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // facts asks the server for everything the rules look at, and takes from it

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -51,7 +52,8 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
 		return c, err
 	}
-	if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg.NATS)); err != nil {
+	marks, err := c.openLedger(ctx, cfg.NATS, wait, log)
+	if err != nil {
 		return c, err
 	}
 	for _, name := range c.ledger.Created() {
@@ -61,10 +63,6 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
 	}
 	c.queue = c.ledger.Queue()
-	marks, err := c.ledger.Marks(ctx)
-	if err != nil {
-		return c, err
-	}
 	if err := ownMarks(cfg, marks); err != nil {
 		return c, err
 	}
@@ -139,6 +137,25 @@ func newPortal(cfg Config, patience time.Duration, observe func(route string, st
 		MaxElapsed:        patience,
 		Observe:           observe,
 	})
+}
+
+// openLedger opens the stream and reads the marks in it. While servers come and go
+// it tries again, for as long as connectNATS would.
+func (c *connector) openLedger(ctx context.Context, cfg NATSConfig, wait time.Duration, log zerolog.Logger) (marks []checkpoint.Mark, err error) {
+	open := func() (err error) {
+		if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg)); err == nil {
+			marks, err = c.ledger.Marks(ctx)
+		}
+		if err != nil && (wait == 0 || c.nc.IsClosed() || !publisher.Unanswered(err)) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}
+	tell := func(err error, _ time.Duration) {
+		log.Warn().Err(err).Msg("the stream cannot be opened yet; trying again")
+	}
+	patience := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(max(wait, 0)), backoff.WithMaxInterval(10*time.Second))
+	return marks, backoff.RetryNotify(open, backoff.WithContext(patience, ctx), tell)
 }
 
 // connectNATS starts the embedded server when no other is configured, and
