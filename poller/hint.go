@@ -98,7 +98,7 @@ func (s *Schedule) ripe() (t *turn, rows int, wait time.Duration, changed <-chan
 		return nil, 0, wait, s.changed
 	}
 	s.hinted = slices.DeleteFunc(s.hinted, func(t *turn) bool { return t == first })
-	rows, first.hint.rows = first.hint.rows, 0
+	rows, first.hint.rows, first.hint.known = first.hint.rows, 0, 0
 	return first, rows, 0, nil
 }
 
