@@ -61,6 +61,7 @@ func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 		return fmt.Errorf("lane %s of the queue %s: %w", name, q.j.queueName(), err)
 	}
 	l.pulling = true
+	l.unsaid()
 	q.pulls.Go(func() {
 		err := q.pull(name, l, consumer)
 		l.mu.Lock()
@@ -69,6 +70,15 @@ func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 		l.failed <- err
 	})
 	return nil
+}
+
+// unsaid forgets a failure nobody took notice of, so that the next one need not
+// wait. The caller holds the lock.
+func (l *lane) unsaid() {
+	select {
+	case <-l.failed:
+	default:
+	}
 }
 
 // pull leases what the server hands out, as long as there is room for it, until
