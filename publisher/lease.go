@@ -20,6 +20,8 @@ type lease struct {
 	lane   queue.Lane
 	rows   int
 	tries  int
+	seq    uint64 // of the message
+	behind uint64 // folders of the lane that were not handed out yet
 
 	mu    sync.Mutex
 	renew *time.Timer // nil once it has ended
@@ -39,10 +41,10 @@ func (q *Queue) lease(msg jetstream.Msg, lane queue.Lane) (*lease, time.Duration
 	if err := json.Unmarshal(msg.Data(), &n); err != nil {
 		return nil, 0, fmt.Errorf("message of folder %d: %w", folder, err)
 	}
-	if wait := min(time.Until(n.Due), longestWait); wait > 0 && at.NumDelivered == 1 {
+	if wait := min(time.Until(n.Due), time.Duration(n.Wait)*time.Millisecond, longestWait); wait > 0 && at.NumDelivered == 1 {
 		return nil, wait, nil
 	}
-	l := &lease{q: q, msg: msg, folder: folder, lane: lane, rows: n.Rows, tries: int(at.NumDelivered)}
+	l := &lease{q: q, msg: msg, folder: folder, lane: lane, rows: n.Rows, tries: int(at.NumDelivered), seq: at.Sequence.Stream, behind: at.NumPending}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.renew = time.AfterFunc(q.lasts/3, l.keep)
@@ -82,14 +84,24 @@ func (l *lease) Hint() (rows, tries int) { return l.rows, l.tries }
 
 // Return implements queue.Lease. When the folder cannot be put into another
 // lane it stays in its own.
+//
+// The server hands out first what was given back, and only then what is new. So
+// while something new waits, a folder goes behind it as a new message.
 func (l *lease) Return(ctx context.Context, lane queue.Lane, after time.Duration) error {
 	defer l.end()
-	if lane == l.lane {
+	stays, last := lane == l.lane, uint64(0)
+	if stays && (l.behind == 0 || lane == queue.Hinted) {
 		return l.giveBack(after)
 	}
-	if _, err := l.q.put(ctx, l.folder, lane, note{Due: time.Now().Add(after)}); err != nil {
+	if stays {
+		last = l.seq
+	}
+	if _, err := l.q.put(ctx, l.folder, lane, note{Due: time.Now().Add(after), Wait: after.Milliseconds()}, last); err != nil {
 		_ = l.giveBack(after)
 		return err
+	}
+	if stays {
+		return nil
 	}
 	return l.Remove()
 }

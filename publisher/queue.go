@@ -61,6 +61,7 @@ type Queue struct {
 // A note is the content of a folder's message.
 type note struct {
 	Due  time.Time `json:"due,omitzero"`  // not to be polled before
+	Wait int64     `json:"wait,omitzero"` // milliseconds to Due at first, should a clock be wrong
 	Rows int       `json:"rows,omitzero"` // that were announced
 }
 
@@ -110,18 +111,18 @@ func folderIn(subject string) (int, error) {
 
 // Put implements queue.Queue.
 func (q *Queue) Put(ctx context.Context, folder int, lane queue.Lane) error {
-	_, err := q.put(ctx, folder, lane, note{})
+	_, err := q.put(ctx, folder, lane, note{}, 0)
 	return err
 }
 
 // Hurry implements queue.Queue.
 func (q *Queue) Hurry(ctx context.Context, folder, rows int) (bool, error) {
-	return q.put(ctx, folder, queue.Hinted, note{Rows: rows})
+	return q.put(ctx, folder, queue.Hinted, note{Rows: rows}, 0)
 }
 
-// put stores the folder's message and reports true, unless there is one, or
-// another replica just stores it.
-func (q *Queue) put(ctx context.Context, folder int, lane queue.Lane, n note) (bool, error) {
+// put stores the folder's message in the place of one of a sequence, 0 for none,
+// and reports true, unless there is another one, or another replica just stores it.
+func (q *Queue) put(ctx context.Context, folder int, lane queue.Lane, n note, last uint64) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, queueWait)
 	defer cancel()
 	body, err := json.Marshal(n)
@@ -129,7 +130,7 @@ func (q *Queue) put(ctx context.Context, folder int, lane queue.Lane, n note) (b
 		return false, err
 	}
 	subject := q.j.queueSubject(lane, strconv.Itoa(folder))
-	_, err = q.j.js.Publish(ctx, subject, body, jetstream.WithExpectStream(q.j.queueName()), jetstream.WithExpectLastSequencePerSubject(0))
+	_, err = q.j.js.Publish(ctx, subject, body, jetstream.WithExpectStream(q.j.queueName()), jetstream.WithExpectLastSequencePerSubject(last))
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:
