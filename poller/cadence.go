@@ -30,6 +30,8 @@ func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Dura
 		return s.earlier(s.opts.MaxInterval)
 	case r.More:
 		return 0
+	case r.Active.After(began): // by a clock that was ahead
+		return s.earlier(2 * t.interval)
 	default:
 		return s.earlier(began.Sub(r.Active))
 	}
@@ -52,7 +54,11 @@ func (p *Poller) active(mark checkpoint.Mark, r reading, began time.Time) time.T
 	if last := p.lastAnswer(mark.Folder); !last.IsZero() && !plausible(now.Sub(newest), began.Sub(last)) {
 		age = began.Sub(last) / time.Duration(len(r.rows)+1)
 	}
-	return maxTime(mark.Active, began.Add(-age).UTC().Round(time.Millisecond))
+	active := began.Add(-age).UTC().Round(time.Millisecond)
+	if mark.Active.After(began) { // by a clock that was ahead
+		return active
+	}
+	return maxTime(mark.Active, active)
 }
 
 func (p *Poller) lastAnswer(folder int) time.Time {
