@@ -2,6 +2,8 @@ package publisher
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"sync"
 	"time"
@@ -18,6 +20,8 @@ const (
 	replicaBeat   = 2 * time.Second
 	replicaSilent = 7 * time.Second // after which one is taken for dead
 	maxReplicas   = 1000
+
+	longestPresence = 1 << 10 // bytes; what is longer tells nothing
 
 	// replicasSuffix makes the subject they speak on of the name of the stream.
 	replicasSuffix = "_REPLICAS"
@@ -50,9 +54,10 @@ type sighting struct {
 // told to watch; changed is told how many there are, this one included, at
 // first and whenever that changes, and must not block.
 func (j *JetStream) Replicas(watches string, changed func(replicas int)) *Replicas {
+	sum := sha256.Sum256([]byte(watches)) // it may be long, and is only compared
 	return &Replicas{
 		j:       j,
-		me:      presence{ID: nuid.Next(), Watches: watches},
+		me:      presence{ID: nuid.Next(), Watches: hex.EncodeToString(sum[:8])},
 		changed: changed,
 		others:  make(map[string]sighting),
 	}
@@ -118,14 +123,18 @@ func (r *Replicas) say(p presence) {
 // so that it need not wait to know how many there are.
 func (r *Replicas) hear(msg *nats.Msg) {
 	var p presence
-	if json.Unmarshal(msg.Data, &p) != nil || p.ID == "" || p.ID == r.me.ID {
+	if json.Unmarshal(msg.Data, &p) != nil || p.ID == "" || p.ID == r.me.ID || len(msg.Data) > longestPresence {
 		return
 	}
 	r.mu.Lock()
 	_, known := r.others[p.ID]
+	if !known && len(r.others) >= maxReplicas {
+		r.mu.Unlock()
+		return
+	}
 	if p.Leaves {
 		delete(r.others, p.ID)
-	} else if known || len(r.others) < maxReplicas {
+	} else {
 		r.others[p.ID] = sighting{p, time.Now()}
 	}
 	n := 1 + len(r.others)
