@@ -93,11 +93,18 @@ func (q *Queue) Folders(ctx context.Context) (map[int]bool, error) {
 	}
 	folders := make(map[int]bool)
 	for subject := range info.State.Subjects {
-		if folder, err := folderIn(subject); err == nil {
+		folder, err := folderIn(subject)
+		if err == nil && q.serves(subject) {
 			folders[folder] = true
 		}
 	}
 	return folders, nil
+}
+
+// serves reports whether a subject is of a lane of this version.
+func (q *Queue) serves(subject string) bool {
+	parts := strings.Split(subject, ".")
+	return len(parts) == 3 && q.lanes[queue.Lane(parts[1])] != nil
 }
 
 // folderIn reads the folder out of a subject of the queue.
