@@ -52,10 +52,14 @@ func (s seats) unwanted(lane queue.Lane) {
 }
 
 // take takes a seat for a folder that was wanted, and reports whether there was
-// one. The lanes take turns.
-func (s seats) take(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, seatPatience)
-	defer cancel()
+// one. The lanes take turns. Without other replicas it waits as long as it takes:
+// who gave the folder back would put it behind those that are due since.
+func (s seats) take(ctx context.Context, replicas int) bool {
+	if replicas > 1 {
+		patient, cancel := context.WithTimeout(ctx, seatPatience)
+		defer cancel()
+		ctx = patient
+	}
 	return s.all.Acquire(ctx, 1) == nil
 }
 

@@ -141,7 +141,7 @@ func (s *Schedule) next(ctx context.Context, lane queue.Lane) (queue.Lease, erro
 			s.tellQueue(err)
 			s.pause(ctx, jitter(s.opts.MinInterval))
 		case err != nil:
-		case s.seats.take(ctx):
+		case s.seats.take(ctx, s.opts.Replicas.Count()):
 			s.tellQueue(nil)
 			return lease, nil
 		default:
