@@ -242,3 +242,24 @@ func TestWhereMoreIsDueThanIsPolledEveryFolderGetsItsTurn(t *testing.T) {
 		t.Errorf("of %d turns, %d of %d folders got one, one of them %d: %v", 8*all, len(turns), all, least, turns)
 	}
 }
+
+func TestAReplicaThatCannotHearOthersDoesNotSayThatAllAreAlike(t *testing.T) {
+	t.Parallel()
+	q := join(t, natstest.Run(t).URL(), Options{})
+	r := q.j.Replicas("rooms", func(int) {})
+	if r.Alike() {
+		t.Error("nothing was heard, and all are alike")
+	}
+	text, err := json.Marshal(r.me)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.hear(&nats.Msg{Data: text})
+	if r.Alike() {
+		t.Error("others had no time to answer, and all are alike")
+	}
+	r.heard = r.heard.Add(-2 * replicaBeat)
+	if !r.Alike() {
+		t.Error("nobody else is there, and not all are alike")
+	}
+}

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,6 +36,7 @@ type Replicas struct {
 
 	mu     sync.Mutex
 	others map[string]sighting
+	heard  time.Time // when this replica first heard itself
 }
 
 // A presence is what a replica says of itself.
@@ -70,10 +72,14 @@ func (r *Replicas) Count() int {
 	return 1 + len(r.others)
 }
 
-// Alike reports whether all were told to watch the same.
+// Alike reports whether all were told to watch the same. One that does not hear
+// itself hears no others either, and cannot know.
 func (r *Replicas) Alike() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.heard.IsZero() || time.Since(r.heard) < 2*replicaBeat {
+		return false
+	}
 	for _, other := range r.others {
 		if other.Watches != r.me.Watches {
 			return false
@@ -123,10 +129,15 @@ func (r *Replicas) say(p presence) {
 // so that it need not wait to know how many there are.
 func (r *Replicas) hear(msg *nats.Msg) {
 	var p presence
-	if json.Unmarshal(msg.Data, &p) != nil || p.ID == "" || p.ID == r.me.ID || len(msg.Data) > longestPresence {
+	if len(msg.Data) > longestPresence || json.Unmarshal(msg.Data, &p) != nil || p.ID == "" {
 		return
 	}
 	r.mu.Lock()
+	if p.ID == r.me.ID {
+		r.heard = cmp.Or(r.heard, time.Now())
+		r.mu.Unlock()
+		return
+	}
 	_, known := r.others[p.ID]
 	if !known && len(r.others) >= maxReplicas {
 		r.mu.Unlock()
