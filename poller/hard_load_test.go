@@ -119,34 +119,6 @@ func TestNoStateMakesTheQueueHot(t *testing.T) {
 	}
 }
 
-// Two deployments with folders of their own share one stream, and cannot hear
-// each other: their NATS user may not use the subject.
-func TestDeploymentsThatDoNotHearEachOtherPollTheirFolders(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := newCrew(t)
-		mine, theirs := []int{c.room}, []int{}
-		for range 20 {
-			mine = append(mine, c.portal.CreateRoom(nil, "Mine"))
-			theirs = append(theirs, c.portal.CreateRoom(nil, "Theirs"))
-		}
-		s, qa := c.counted(t, &Discovery{IDs: mine}, ScheduleOptions{})
-		_, qb := c.counted(t, &Discovery{IDs: theirs}, ScheduleOptions{})
-		time.Sleep(time.Hour)
-		var worst time.Duration
-		for range 3600 {
-			time.Sleep(time.Second)
-			for _, f := range s.Standings() {
-				worst = max(worst, time.Since(f.Polled))
-			}
-		}
-		t.Logf("a: %s; b: %s; longest between polls %s", qa, qb, worst)
-		if worst > 3*time.Minute {
-			t.Errorf("a folder was not polled for %s", worst)
-		}
-	})
-}
-
 // One replica with one worker, many active folders, many quiet ones and a long
 // history.
 func TestOneWorkerStarvesNoLane(t *testing.T) {

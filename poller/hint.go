@@ -51,7 +51,7 @@ func (s *Schedule) announce(folder, rows int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.folders[folder]
-	if t == nil || s.heldBack(t) {
+	if t == nil || s.heldBack(t) && !s.shared() { // another replica may fare better
 		return false
 	}
 	if t.hint.rows == 0 {

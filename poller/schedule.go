@@ -46,8 +46,8 @@ type Schedule struct {
 	trouble   trouble
 	calm      calm
 	found     discovery
-	toldIDs   bool          // that there are none
-	toldQueue bool          // that there is trouble with it
+	toldIDs   bool // that there are none
+	lame      lameness
 	hinted    []*turn       // folders with hints that were not handed on
 	changed   chan struct{} // closed when somebody who waits should look again
 	added     chan struct{} // a folder is watched that may not be in the queue
@@ -77,6 +77,9 @@ type alone struct{}
 
 func (alone) Count() int  { return 1 }
 func (alone) Alike() bool { return true }
+
+// shared reports whether other replicas take folders from the queue, too.
+func (s *Schedule) shared() bool { return s.opts.Replicas.Count() > 1 }
 
 // Watch adds a folder and reports whether it is new; one already watched stays
 // as it is.

@@ -93,18 +93,42 @@ func (s *Schedule) Ready() error {
 	case found.err != nil && time.Since(found.at) > limit:
 		return fmt.Errorf("no rooms were found for %s: %w", limit, found.err)
 	}
+	if err := s.idle(); err != nil {
+		return err
+	}
 	late := time.Now().Add(-limit)
 	for _, f := range s.Standings() {
 		if f.Polled.IsZero() && f.Err != nil {
 			return fmt.Errorf("folder %d was never polled: %w", f.Folder, f.Err)
 		}
-		if last := maxTime(f.Polled, f.Since); !last.Before(late) || f.Err == nil && s.opts.Replicas.Count() > 1 {
+		if last := maxTime(f.Polled, f.Since); !last.Before(late) || f.Err == nil && s.shared() {
 			continue
 		}
 		if f.Err != nil {
 			return fmt.Errorf("folder %d was not polled for %s: %w", f.Folder, limit, f.Err)
 		}
 		return fmt.Errorf("folder %d was not polled for %s: its turn has not come", f.Folder, limit)
+	}
+	return nil
+}
+
+// idle returns an error when this process gets no folder from the queue for so long
+// that it cannot be by chance that others got them all.
+func (s *Schedule) idle() error {
+	standings := s.Standings()
+	if !s.shared() || len(standings) == 0 {
+		return nil
+	}
+	var newest time.Time
+	for _, f := range standings {
+		newest = maxTime(newest, maxTime(f.Polled, f.Since))
+		if f.Err != nil {
+			return nil // it gets some, and that they fail is told
+		}
+	}
+	rounds := max(3, (15*s.opts.Replicas.Count()+len(standings)-1)/len(standings))
+	if limit := time.Duration(rounds) * s.opts.MaxInterval; time.Since(newest) > limit {
+		return fmt.Errorf("no folder was polled by this process for %s: the queue hands it none", limit)
 	}
 	return nil
 }

@@ -24,9 +24,9 @@ func (s *Schedule) stock(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		s.tellQueue(err)
 		wait := stockEvery
 		if err != nil {
-			s.tellQueue(err)
 			wait = s.opts.MinInterval
 		}
 		if await(ctx, jitter(wait), s.added) != nil {
@@ -91,16 +91,32 @@ func (s *Schedule) admit(ctx context.Context, lease queue.Lease) (time.Duration,
 	return 0, errRemoved
 }
 
+// A lameness is trouble with the queue. It is over when nothing of the queue
+// failed for some time, since one lane may fail while others work.
+type lameness struct {
+	told bool
+	last time.Time // when something failed last
+}
+
+// lamePatience is longer than a lane that fails waits before it fails again.
+const lamePatience = 30 * time.Second
+
 // tellQueue logs trouble with the queue once, and its end.
 func (s *Schedule) tellQueue(err error) {
 	s.mu.Lock()
-	told := s.toldQueue
-	s.toldQueue = err != nil
+	was, now := s.lame, time.Now()
+	switch {
+	case err != nil:
+		s.lame = lameness{told: true, last: now}
+	case now.Sub(was.last) > max(lamePatience, 3*s.opts.MinInterval):
+		s.lame.told = false
+	}
+	is := s.lame.told
 	s.mu.Unlock()
 	switch {
-	case err != nil && !told:
+	case is && !was.told:
 		s.opts.Log.Error().Err(err).Msg("the queue of folders is in trouble; trying again")
-	case err == nil && told:
+	case !is && was.told:
 		s.opts.Log.Info().Msg("the queue of folders works again")
 	}
 }

@@ -63,6 +63,8 @@ func (s *Schedule) begin(ctx context.Context, lease queue.Lease) (*turn, time.Du
 	switch wait := s.standstill(now); {
 	case t == nil:
 		return nil, s.opts.MinInterval, nil
+	case wait > 0 && s.shared():
+		return nil, s.opts.MinInterval, nil // the others may fare better
 	case wait > 0:
 		return nil, wait, nil
 	case t.polled:
@@ -99,7 +101,7 @@ func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Repor
 	t.interval = s.pace(t, began, report, err)
 	trouble := s.trouble
 	s.trouble.add(t.folder, err, s, began, now)
-	if s.trouble.holds() && s.opts.Replicas.Count() > 1 {
+	if s.trouble.holds() && s.shared() {
 		t.interval = s.opts.MinInterval // the others may fare better
 	}
 	if trouble.holds() && !s.trouble.holds() {

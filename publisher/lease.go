@@ -25,6 +25,7 @@ type lease struct {
 
 	mu    sync.Mutex
 	renew *time.Timer // nil once it has ended
+	taken bool        // by a worker
 }
 
 // lease makes a lease of a message, or says how long the folder is not due yet.
@@ -51,7 +52,8 @@ func (q *Queue) lease(msg jetstream.Msg, lane queue.Lane) (*lease, time.Duration
 	return l, 0, nil
 }
 
-// keep renews the lease. When that fails it lapses: another replica may poll the
+// keep renews the lease. One that was pulled ahead and that no worker takes is left
+// to other replicas, if there are any. When renewing fails it lapses: another replica may poll the
 // folder, and of two commits one wins.
 func (l *lease) keep() {
 	l.mu.Lock()
@@ -59,8 +61,22 @@ func (l *lease) keep() {
 	if l.renew == nil {
 		return
 	}
+	if !l.taken && !l.q.alone() {
+		_ = l.msg.Nak()
+		l.renew = nil
+		return
+	}
 	_ = l.msg.InProgress()
 	l.renew.Reset(l.q.lasts / 3)
+}
+
+// take hands a lease that was pulled ahead to a worker, and reports false when it
+// waited too long and was left to other replicas.
+func (l *lease) take() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken = true
+	return l.renew != nil
 }
 
 // end stops renewing.

@@ -96,7 +96,7 @@ func useEverything(t *testing.T, nc *nats.Conn, o Options) {
 
 func useQueue(t *testing.T, j *JetStream) {
 	t.Helper()
-	q := j.Queue()
+	q := j.Queue(crowded)
 	defer q.Close()
 	if err := q.Put(t.Context(), 7, queue.History); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ const (
 // A Queue implements queue.Queue on a stream named <stream>_POLL.
 type Queue struct {
 	j     *JetStream
+	alone func() bool
 	lasts time.Duration
 	lanes map[queue.Lane]*lane
 
@@ -66,9 +67,9 @@ type note struct {
 }
 
 // Queue returns the queue of folders that belongs to the stream. Whoever asks for it
-// closes it.
-func (j *JetStream) Queue() *Queue {
-	q := &Queue{j: j, lasts: leaseLasts, lanes: make(map[queue.Lane]*lane)}
+// closes it. alone reports whether no other replica takes folders from it.
+func (j *JetStream) Queue(alone func() bool) *Queue {
+	q := &Queue{j: j, alone: alone, lasts: leaseLasts, lanes: make(map[queue.Lane]*lane)}
 	for _, name := range queue.Lanes() {
 		q.lanes[name] = newLane()
 	}
@@ -158,7 +159,9 @@ func (q *Queue) Take(ctx context.Context, name queue.Lane) (queue.Lease, error) 
 		select {
 		case leased := <-l.leased:
 			l.room <- struct{}{}
-			return leased, nil
+			if leased.take() {
+				return leased, nil
+			}
 		case err := <-l.failed:
 			if passing(err) {
 				continue

@@ -20,6 +20,9 @@ type member struct {
 // Kill ends the connection and says nothing more, as a killed process.
 func (m member) Kill() { m.nc.Close() }
 
+// crowded says that there are other replicas.
+func crowded() bool { return false }
+
 func TestJetStreamIsAQueue(t *testing.T) {
 	t.Parallel()
 	for _, servers := range []int{1, 3} {
@@ -54,7 +57,7 @@ func join(t *testing.T, url string, o Options) member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := j.Queue()
+	q := j.Queue(crowded)
 	q.lasts = time.Second
 	return member{q, nc}
 }

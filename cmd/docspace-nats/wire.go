@@ -62,7 +62,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	for _, f := range c.ledger.Findings().Of(publisher.Warning) {
 		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
 	}
-	c.queue = c.ledger.Queue()
+	c.queue = c.ledger.Queue(func() bool { return c.replicas.Count() == 1 })
 	if err := ownMarks(cfg, marks); err != nil {
 		return c, err
 	}
