@@ -125,6 +125,65 @@ type copiedMark struct {
 	seq             uint64    // its sequence in the copy
 }
 
+// addCopied adds the marks of folders of which only the copy has one. Those of a
+// stream that was deleted are left out.
+func (j *JetStream) addCopied(ctx context.Context, marks map[int]checkpoint.Mark) error {
+	folders, err := j.copiedFolders(ctx)
+	if err != nil {
+		return err
+	}
+	folders = slices.DeleteFunc(folders, func(folder int) bool { return marks[folder].Revision > 0 })
+	if len(folders) == 0 {
+		return nil
+	}
+	stream, err := j.js.Stream(ctx, j.o.Stream)
+	if err != nil {
+		return err
+	}
+	info := stream.CachedInfo()
+	for _, folder := range folders {
+		mark, err := j.copiedMark(ctx, folder)
+		switch {
+		case err != nil:
+			return err
+		case mark.Revision == 0, info.Created.After(mark.at) && !continued(info):
+		case len(marks) == maxMarks:
+			return fmt.Errorf("more than %d folders", maxMarks)
+		default:
+			marks[folder] = mark.Mark
+		}
+	}
+	return nil
+}
+
+// copiedFolders returns the folders of which the copy has a mark, as far as there
+// is a copy and it may be asked for.
+func (j *JetStream) copiedFolders(ctx context.Context) ([]int, error) {
+	if !j.mayCall("STREAM.INFO", j.copyName()) {
+		return nil, nil
+	}
+	stream, err := j.js.Stream(ctx, j.copyName())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(j.markSubjects()))
+	if err != nil {
+		return nil, err
+	}
+	var folders []int
+	for subject := range info.State.Subjects {
+		folder, err := j.folderOf(subject)
+		if err != nil {
+			return nil, err
+		}
+		folders = append(folders, folder)
+	}
+	return folders, nil
+}
+
 // copiedMark reads the newest mark of a folder in the copy.
 func (j *JetStream) copiedMark(ctx context.Context, folder int) (copiedMark, error) {
 	return j.copied(ctx, folder, messageQuery{LastOf: j.markSubject(folder)})

@@ -418,6 +418,31 @@ func TestAnIdleFolderGoesOnFromTheLastMarkThatWasNotLost(t *testing.T) {
 	}
 }
 
+// Whoever starts learns from them which folders were published, since when and of
+// which portal.
+func TestMarksListsFoldersOfWhichOnlyTheCopyHasAMark(t *testing.T) {
+	inBothModes(t, func(t *testing.T, o Options) {
+		nc := natstest.Run(t).Conn(t)
+		j := open(t, nc, o)
+		idle := push(t, j, checkpoint.Mark{Folder: 7, Portal: "docspace.example.com"}, 10)
+		waitCopied(t, j, idle)
+		purge(t, j)
+		push(t, j, checkpoint.Mark{Folder: 8}, 1)
+		marks, err := j.Marks(t.Context())
+		if err != nil || len(marks) != 2 || marks[0].Folder != 7 || marks[0].Accounted != 10 || marks[0].Portal == "" || marks[1].Folder != 8 {
+			t.Fatalf("Marks = %v, %v, want folders 7 and 8", marks, err)
+		}
+
+		if err := j.js.DeleteStream(t.Context(), j.o.Stream); err != nil {
+			t.Fatal(err)
+		}
+		j = open(t, nc, o)
+		if marks, err := j.Marks(t.Context()); err != nil || len(marks) != 0 {
+			t.Fatalf("Marks of a stream made anew = %v, %v", marks, err)
+		}
+	})
+}
+
 // A commit that was cut off may be followed by a smaller one.
 func TestEventsOfACommitThatWasCutOffAreRememberedUntilAllAreAccountedFor(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
