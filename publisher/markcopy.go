@@ -16,9 +16,9 @@ import (
 
 // A mark outlives max_age, but not max_bytes or max_msgs, and not a purge of
 // the whole stream: with the oldest events go the marks of folders in which
-// nothing happened since. Nor does it outlive a restart of a server without
-// replicas, which drops all that is older than max_age. So a small second stream
-// sources the marks and keeps the newest of each folder. It is written by the
+// nothing happened since. Nor does it outlive a restart of the server that
+// leads the stream, which drops all that is older than max_age. So a small second
+// stream sources the marks and keeps the newest of each folder. It is written by the
 // server only, it fences nothing, and it is read only for a folder that has no
 // mark.
 //
