@@ -25,12 +25,13 @@ var copyRules = []rule{
 	{Warning, "subject_transform", "a mark is looked for under its own subject", func(f facts) (string, string) {
 		return "set", needIf(f.copy.Config.SubjectTransform != nil, "none")
 	}},
-	{Warning, "max_msgs_per_subject", "of each folder the newest mark is enough", func(f facts) (string, string) {
-		n := f.copy.Config.MaxMsgsPerSubject
-		return fmt.Sprint(n), needIf(n != 1, "1")
+	{Warning, "max_msgs_per_subject", "of each folder the newest mark, and some before in case the stream loses that one, are enough", func(f facts) (string, string) {
+		n, need := f.copy.Config.MaxMsgsPerSubject, f.wantCopy.MaxMsgsPerSubject
+		return fmt.Sprint(n), needIf(n < need, fmt.Sprint(need))
 	}},
-	{Warning, "allow_rollup_hdrs", "servers before 2.12 refuse to copy a mark that replaces another, so it stays empty", func(f facts) (string, string) {
-		return fmt.Sprint(f.copy.Config.AllowRollup), needIf(f.level < apiLevel && !f.copy.Config.AllowRollup, "true")
+	{Warning, "allow_rollup_hdrs", "servers before 2.12 refuse to copy a mark that replaces another, so it stays empty; later ones keep none before the newest", func(f facts) (string, string) {
+		have, need := f.copy.Config.AllowRollup, f.wantCopy.AllowRollup
+		return fmt.Sprint(have), needIf(have != need, fmt.Sprint(need))
 	}},
 	{Warning, "max_age", "the mark of an idle folder would go", func(f facts) (string, string) {
 		return ageText(f.copy.Config.MaxAge), needIf(f.copy.Config.MaxAge > 0, "unlimited")

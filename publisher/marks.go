@@ -99,8 +99,8 @@ func decodeMark(data []byte, folder int, seq uint64) (checkpoint.Mark, error) {
 
 // Marks returns the marks of all folders, by folder, for people: they are read
 // one after the other while commits go on, and perhaps from a replica that has
-// not heard of the last ones. A mark that a limit has removed is missing until
-// Mark puts it back.
+// not heard of the last ones. Of a folder whose mark is gone it is the copy, as
+// long as Mark has not put it back.
 func (j *JetStream) Marks(ctx context.Context) ([]checkpoint.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, marksWait)
 	defer cancel()
@@ -113,6 +113,9 @@ func (j *JetStream) Marks(ctx context.Context) ([]checkpoint.Mark, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("marks in stream %s: %w", j.o.Stream, err)
+	}
+	if err := j.addCopied(ctx, newest); err != nil {
+		return nil, fmt.Errorf("marks in stream %s: %w", j.copyName(), err)
 	}
 	marks := make([]checkpoint.Mark, 0, len(newest))
 	for _, m := range newest {

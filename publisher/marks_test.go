@@ -346,6 +346,103 @@ func TestTheCopyOfAMarkTheStreamHasLostWithItsEventsIsNotUsed(t *testing.T) {
 	}
 }
 
+// A server that starts drops what is older than max_age, marks, too: of a folder
+// that was idle only the copy is left. After a power failure that can be of a mark
+// the stream has lost.
+func TestAnIdleFolderGoesOnFromTheLastMarkThatWasNotLost(t *testing.T) {
+	t.Parallel()
+	nothing := func(*testing.T, *JetStream) {}
+	for name, then := range map[string]func(*testing.T, *JetStream){
+		"at once": nothing,
+		"after as many other messages": func(t *testing.T, j *JetStream) {
+			push(t, j, checkpoint.Mark{Folder: 8}, 60)
+		},
+		"after as many marks that others replaced": func(t *testing.T, j *JetStream) {
+			var replaced []checkpoint.Mark
+			for folder := range 10 {
+				replaced = append(replaced, push(t, j, checkpoint.Mark{Folder: 100 + folder}, 0))
+			}
+			for _, mark := range replaced[1:] {
+				push(t, j, mark, 0)
+			}
+		},
+	} {
+		for settings, damage := range map[string]func(*testing.T, string){
+			"with its settings": func(*testing.T, string) {},
+			"with its settings lost": func(t *testing.T, files string) {
+				if err := os.Truncate(filepath.Join(files, "meta.inf"), 0); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			t.Run(name+"/"+settings, func(t *testing.T) {
+				t.Parallel()
+				o := Options{MaxAge: time.Second}
+				server := natstest.Run(t)
+				j := open(t, server.Conn(t), o)
+				mark := push(t, j, push(t, j, checkpoint.Mark{Folder: 7}, 25), 5)
+				waitCopied(t, j, mark)
+				server.Shutdown()
+				files := filepath.Join(server.Dir(), "jetstream", "$G", "streams", j.o.Stream)
+				backup := t.TempDir()
+				if err := os.CopyFS(backup, os.DirFS(files)); err != nil {
+					t.Fatal(err)
+				}
+				server.Restart()
+				eventually(t, "the connection is back", j.nc.IsConnected)
+				waitCopied(t, j, push(t, j, push(t, j, mark, 1), 2))
+				server.Shutdown()
+				if err := errors.Join(os.RemoveAll(files), os.CopyFS(files, os.DirFS(backup))); err != nil {
+					t.Fatal(err)
+				}
+				damage(t, files)
+				stopped := time.Now()
+				eventually(t, "everything is old", func() bool { return time.Since(stopped) > o.MaxAge })
+				server.Restart()
+				j = open(t, server.Conn(t), o)
+				if now, err := j.lastMark(t.Context(), 7); err != nil || now.Revision != 0 {
+					t.Fatalf("the mark is still there: %+v, %v", now.Mark, err)
+				}
+				then(t, j)
+
+				now, err := j.Mark(t.Context(), 7)
+				if err != nil || now.Accounted != 30 || now.Revision == 0 {
+					t.Fatalf("Mark = %+v, %v, want 30 rows", now, err)
+				}
+				push(t, j, now, 4)
+				if rows := storedUpTo(t, j, 7); !slices.Equal(rows, []int64{31, 32, 33, 34}) {
+					t.Fatalf("rows %v are stored, want those that were lost and the new one", rows)
+				}
+			})
+		}
+	}
+}
+
+// Whoever starts learns from them which folders were published, since when and of
+// which portal.
+func TestMarksListsFoldersOfWhichOnlyTheCopyHasAMark(t *testing.T) {
+	inBothModes(t, func(t *testing.T, o Options) {
+		nc := natstest.Run(t).Conn(t)
+		j := open(t, nc, o)
+		idle := push(t, j, checkpoint.Mark{Folder: 7, Portal: "docspace.example.com"}, 10)
+		waitCopied(t, j, idle)
+		purge(t, j)
+		push(t, j, checkpoint.Mark{Folder: 8}, 1)
+		marks, err := j.Marks(t.Context())
+		if err != nil || len(marks) != 2 || marks[0].Folder != 7 || marks[0].Accounted != 10 || marks[0].Portal == "" || marks[1].Folder != 8 {
+			t.Fatalf("Marks = %v, %v, want folders 7 and 8", marks, err)
+		}
+
+		if err := j.js.DeleteStream(t.Context(), j.o.Stream); err != nil {
+			t.Fatal(err)
+		}
+		j = open(t, nc, o)
+		if marks, err := j.Marks(t.Context()); err != nil || len(marks) != 0 {
+			t.Fatalf("Marks of a stream made anew = %v, %v", marks, err)
+		}
+	})
+}
+
 // A commit that was cut off may be followed by a smaller one.
 func TestEventsOfACommitThatWasCutOffAreRememberedUntilAllAreAccountedFor(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
@@ -489,7 +586,8 @@ func TestACopyThatOlderServersLeaveEmptyIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.level, f.copy.Config.AllowRollup = apiLevel-1, false
+	j.level = apiLevel - 1
+	f.wantCopy = j.wantedCopy()
 	if found := apply(copyRules, f); len(found) != 1 || found[0].Setting != "allow_rollup_hdrs" {
 		t.Fatalf("findings %v", found)
 	}

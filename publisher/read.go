@@ -20,11 +20,13 @@ type message struct {
 }
 
 // A messageQuery names one message: the newest of LastOf, the first of NextOf
-// at Seq or above, or the one at Seq. LastOf and NextOf may have wildcards.
+// at Seq or above, or since a time, or the one at Seq. LastOf and NextOf may have
+// wildcards. Servers before 2.11 know no Since, and return the first.
 type messageQuery struct {
-	LastOf string `json:"last_by_subj,omitzero"`
-	NextOf string `json:"next_by_subj,omitzero"`
-	Seq    uint64 `json:"seq,omitzero"`
+	LastOf string    `json:"last_by_subj,omitzero"`
+	NextOf string    `json:"next_by_subj,omitzero"`
+	Seq    uint64    `json:"seq,omitzero"`
+	Since  time.Time `json:"start_time,omitzero"`
 }
 
 // get reads one message, nil when there is none. It asks the leader: the faster

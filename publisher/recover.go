@@ -5,18 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/checkpoint"
 )
 
 // A mark can be gone: evicted by max_bytes or max_msgs, purged, deleted by hand,
-// or with a stream that lost its newest messages or was made anew. What is left
-// tells how to go on, and is asked in this order:
+// dropped by a server that started, or with a stream that lost its newest messages
+// or was made anew. What is left tells how to go on, and is asked in this order:
 //
-//   - its copy, if that is of this stream as it is: the mark is put back. Events
-//     that lie above it, because the copy lagged, are left out of the commits
-//     that come.
+//   - its copy, if that is of this stream as it is, or the newest one before of
+//     which that is true: the mark is put back. Events that lie above it, because
+//     the copy lagged, are left out of the commits that come. What the stream has
+//     lost after it is published again.
 //   - the folder's events: it is read again from its first row, and what is
 //     stored is left out (stored.go), until a mark accounts for all of it.
 //   - nothing: the folder is new. Only a copy of another stream, or of messages
@@ -26,24 +31,21 @@ import (
 // not stored yet: a folder that is new, or one whose Reason says why it is read
 // again from its first row.
 func (j *JetStream) recoverMark(ctx context.Context, folder int) (storedMark, error) {
-	mark, err := j.copiedMark(ctx, folder)
-	if err != nil {
+	mark, age, err := j.usableCopy(ctx, folder)
+	switch {
+	case err != nil:
 		return storedMark{}, err
+	case age == current:
+		return j.putBack(ctx, mark.Mark)
 	}
 	oldest, err := j.get(ctx, j.o.Stream, messageQuery{NextOf: j.eventsOf(folder) + ">", Seq: 1})
 	if err != nil {
 		return storedMark{}, err
 	}
 	found := checkpoint.Mark{Folder: folder}
-	if mark.Revision == 0 && oldest == nil {
-		return storedMark{Mark: found}, nil
-	}
-	age, err := j.ageOf(ctx, mark)
 	switch {
-	case err != nil:
-		return storedMark{}, err
-	case age == current:
-		return j.putBack(ctx, mark.Mark)
+	case age == noCopy && oldest == nil:
+		return storedMark{Mark: found}, nil
 	case oldest != nil:
 		found = checkpoint.Mark{Folder: folder, Since: oldest.at, Unsettled: 1}
 		found.Reason = "the mark was lost; the folder is read again, and what is in the stream is not stored again"
@@ -86,10 +88,40 @@ const (
 	formerTail           // messages the stream has lost since, as after a power failure or from a backup
 )
 
+// usableCopy returns the newest copy of a folder's mark that is of the stream as
+// it is. Where none is, it returns the newest and what that is of.
+func (j *JetStream) usableCopy(ctx context.Context, folder int) (copiedMark, copyAge, error) {
+	newest, err := j.copiedMark(ctx, folder)
+	if err != nil {
+		return copiedMark{}, noCopy, err
+	}
+	age, err := j.ageOf(ctx, newest)
+	if err != nil || age != formerTail {
+		return newest, age, err
+	}
+	older, err := j.olderCopies(ctx, folder)
+	if err != nil {
+		return copiedMark{}, noCopy, err
+	}
+	for _, mark := range slices.Backward(older) {
+		switch is, err := j.ageOf(ctx, mark); {
+		case err != nil:
+			return copiedMark{}, noCopy, err
+		case is == current:
+			return mark, current, nil
+		}
+	}
+	return newest, age, nil
+}
+
+// clockSkew is how far the clocks of two servers of a cluster may be apart: the
+// stream and its copy can have different leaders.
+const clockSkew = 5 * time.Second
+
 // ageOf finds out what the copy of a mark is a copy of. A stream that lost its
-// newest messages may have got as many others meanwhile. Then the place of the
-// mark is taken, or the one below, where the last event of its commit was, by
-// somebody else's message that came after the copy was made.
+// newest messages may have got as many others meanwhile. A server that cannot read
+// the settings of a stream after a power failure leaves it out, and Open makes it
+// anew over the same messages.
 func (j *JetStream) ageOf(ctx context.Context, mark copiedMark) (copyAge, error) {
 	if mark.Revision == 0 {
 		return noCopy, nil
@@ -99,20 +131,54 @@ func (j *JetStream) ageOf(ctx context.Context, mark copiedMark) (copyAge, error)
 		return 0, fmt.Errorf("state of stream %s: %w", j.o.Stream, err)
 	}
 	info := stream.CachedInfo()
-	switch {
-	case info.Created.After(mark.at):
-		return formerStream, nil
-	case mark.Revision > info.State.LastSeq:
-		return formerTail, nil
+	lost := mark.Revision > info.State.LastSeq
+	if !lost {
+		lost, err = j.overwritten(ctx, mark, info)
 	}
+	switch {
+	case err != nil:
+		return 0, err
+	case !lost:
+		return current, nil
+	case info.Created.After(mark.at) && !continued(info):
+		return formerStream, nil
+	}
+	return formerTail, nil
+}
+
+// continued reports whether a stream was made over messages that were there
+// before. Another begins at 1.
+func continued(info *jetstream.StreamInfo) bool {
+	return info.State.FirstSeq > 1 || info.State.Msgs > 0 && info.State.FirstTime.Before(info.Created)
+}
+
+// overwritten reports whether messages that came after the copy was made have
+// taken the place of the mark or of messages before it.
+func (j *JetStream) overwritten(ctx context.Context, mark copiedMark, info *jetstream.StreamInfo) (bool, error) {
+	since := mark.at
+	switch {
+	case info.Created.After(since):
+		since = info.Created
+	case info.Cluster != nil && info.Cluster.Name != "":
+		since = since.Add(clockSkew)
+	}
+	after, err := j.get(ctx, j.o.Stream, messageQuery{NextOf: ">", Since: since})
+	switch {
+	case err != nil:
+		return false, err
+	case after != nil && after.seq <= mark.Revision && !after.at.Before(since):
+		return true, nil
+	}
+	// The place of the mark, or the one below, where the last event of its commit
+	// was, can tell of less time.
 	for seq := max(1, mark.Revision-1); seq <= mark.Revision; seq++ {
 		msg, err := j.get(ctx, j.o.Stream, messageQuery{Seq: seq})
 		if err != nil {
-			return 0, err
+			return false, err
 		}
 		if msg != nil && msg.at.After(mark.at) && !strings.HasPrefix(msg.subject, j.eventsOf(mark.Folder)) {
-			return formerTail, nil
+			return true, nil
 		}
 	}
-	return current, nil
+	return false, nil
 }

@@ -211,3 +211,29 @@ func (h *hamlet) marks(t *testing.T) map[int]checkpoint.Mark {
 	}
 	return marks
 }
+
+// What was watched before, and since when, is known from the copies of marks that
+// a restart of the server has dropped.
+func TestARoomMadeBetweenTwoRunsIsReadFromItsFirstRowThoughNoMarkIsLeft(t *testing.T) {
+	t.Parallel()
+	const lasts = time.Second
+	h := newHamlet(t, lasts)
+	h.env = append(h.env, "DOCSPACE_START=now")
+	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
+	ended := time.Now()
+	h.wait(t, func() bool { return time.Since(ended) > lasts })
+	h.server.Restart()
+	h.wait(t, h.nc.IsConnected)
+	info, err := h.stream.Info(t.Context(), jetstream.WithSubjectFilter("docspace.checkpoint.*"))
+	if err != nil || len(info.State.Subjects) != 0 {
+		t.Fatalf("marks are left: %v, %v", info, err)
+	}
+	room := h.portal.CreateRoom(nil, "A new room")
+	h.portal.Upload(nil, room, "plan.txt")
+	made := time.Now()
+	h.wait(t, func() bool { return time.Since(made) > 2*time.Second }) // dates are told in seconds
+	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
+	if mark, err := h.ledger.Mark(t.Context(), room); err != nil || mark.Accounted != h.portal.Count(room) {
+		t.Fatalf("Mark = %v, %v, want %d rows", mark, err, h.portal.Count(room))
+	}
+}
