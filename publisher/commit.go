@@ -63,7 +63,8 @@ func (j *JetStream) Commit(ctx context.Context, folder int, events []schema.Even
 		return checkpoint.Mark{}, err
 	}
 	c.next.Revision = c.revision
-	if c.next.Unsettled > 0 {
+	if c.next.Unsettled > 0 && c.stored != nil {
+		c.stored.mark = c.revision
 		j.sets.put(folder, c.stored)
 	}
 	return c.next, nil

@@ -56,6 +56,7 @@ func (l *Local) repair(ctx context.Context, reason string) {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(localLook), backoff.WithMaxInterval(repairWait), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(l.restart, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
 		l.say(LocalDebug, "still stopped: %v; next attempt in %s", err, next.Round(time.Second))
+		l.halt(fmt.Errorf("embedded NATS in %s is stopped: %s; free some room on its disk (it was tried to start it again: %w)", l.o.Dir, reason, err))
 	})
 	if err == nil {
 		l.say(LocalInfo, "stores again")

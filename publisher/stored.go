@@ -32,6 +32,7 @@ type storedSet struct {
 	said   map[string]bool // ids of events that are about no row
 	from   uint64          // sequence it begins at
 	upTo   uint64          // sequence up to which it was read
+	mark   uint64          // revision of the mark it is kept for: with another one, the stream may be another
 
 	// The oldest and the newest row that was stored in its turn, and the dates of
 	// those without an id. Rows are stored in order: where the set begins with the
@@ -86,8 +87,8 @@ func unsettledFrom(mark checkpoint.Mark) uint64 {
 func (j *JetStream) readOn(ctx context.Context, mark checkpoint.Mark, set *storedSet) (*storedSet, error) {
 	connection := j.nc.Stats().Reconnects
 	from := unsettledFrom(mark)
-	if set == nil || set.from != from || set.connection != connection {
-		set = &storedSet{hashed: make(map[string]bool), said: make(map[string]bool), from: from, upTo: from - 1, connection: connection}
+	if set == nil || set.from != from || set.mark != mark.Revision || set.connection != connection {
+		set = &storedSet{hashed: make(map[string]bool), said: make(map[string]bool), from: from, upTo: from - 1, mark: mark.Revision, connection: connection}
 	}
 	s := scan{j: j, folder: mark.Folder, read: set.upTo, end: toTheEnd, singly: askSingly, each: set.add}
 	err := s.all(ctx)
