@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,4 +180,25 @@ func TestAServerThatGaveUpForAnotherReasonIsStartedAgain(t *testing.T) {
 			checkInvariants(t, j, 7)
 		})
 	}
+}
+
+func TestARepairThatFindsItsPortTakenSaysSoAndGoesOn(t *testing.T) {
+	t.Parallel()
+	l, err := StartLocal(LocalOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Shutdown)
+	address := strings.TrimPrefix(l.URL(), "nats://")
+	l.failed <- "critical write error"
+	var taken net.Listener
+	eventually(t, "the port is taken by another", func() bool {
+		taken, err = net.Listen("tcp", address)
+		return err == nil
+	})
+	t.Cleanup(func() { _ = taken.Close() })
+	eventually(t, "it stores again, or says what it waits for", func() bool {
+		trouble := l.Trouble()
+		return trouble == nil || strings.Contains(trouble.Error(), "in use")
+	})
 }

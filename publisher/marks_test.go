@@ -610,3 +610,28 @@ func stream(t *testing.T, j *JetStream) jetstream.Stream {
 	}
 	return s
 }
+
+// What was read of a stream that is gone says nothing about the one made in its
+// place.
+func TestARecoveryInHandDoesNotLeaveOutRowsOfAStreamMadeAnew(t *testing.T) {
+	t.Parallel()
+	server := natstest.Run(t)
+	j := open(t, server.Conn(t), Options{})
+	publishUpTo(t, j, 7, 900)
+	loseMarks(t, j)
+	publishUpTo(t, j, 7, 300) // the recovery is in hand
+	for _, name := range []string{j.o.Stream, j.copyName()} {
+		if err := j.js.DeleteStream(t.Context(), name); err != nil && name == j.o.Stream {
+			t.Fatal(err)
+		}
+	}
+	open(t, server.Conn(t), Options{}) // check --fix, or another replica
+	mark, err := j.Mark(t.Context(), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark = push(t, j, mark, 100)
+	if rows := storedUpTo(t, j, 7); len(rows) != mark.Accounted {
+		t.Fatalf("%d rows are accounted for, %d stored", mark.Accounted, len(rows))
+	}
+}

@@ -44,7 +44,8 @@ const (
 	// longestWait bounds what a message may say about when it is due.
 	longestWait = time.Hour
 
-	queueWait = 10 * time.Second // for one call to the server
+	queueWait = 10 * time.Second       // for one call to the server
+	closeWait = 500 * time.Millisecond // until the server has what was given back
 )
 
 // A Queue implements queue.Queue on a stream named <stream>_POLL.
@@ -184,5 +185,5 @@ func (q *Queue) Close() {
 			_ = leased.Return(q.ctx, leased.lane, 0)
 		}
 	}
-	_ = q.j.nc.FlushTimeout(answerWait)
+	_ = q.j.nc.FlushTimeout(closeWait)
 }
