@@ -31,7 +31,9 @@ func TestAFolderThatLostItsMarkIsReadFromItsFirstRowAndSaysSoOnce(t *testing.T) 
 	r.act(50)
 	tomorrow := time.Now().Add(24 * time.Hour)
 	r.poller = New(r.client, forgetful{r.ledger, "somebody removed it"}, Options{Anchor: tomorrow, Feed: r.poller.opts.Feed})
-	r.poll(t)
+	if report := r.poll(t); report.Lost != "somebody removed it" {
+		t.Errorf("the report says %q of the mark", report.Lost)
+	}
 	r.act(3)
 	r.settle(t)
 	var said []string

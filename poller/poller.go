@@ -136,6 +136,7 @@ type Report struct {
 	Unread  int    // rows the portal counts that are still unaccounted for
 	Commits int    // commits stored, marks alone included
 
+	Lost       string    // that the folder's mark was gone, and why; "" when it was not
 	WithIDs    bool      // the log tells row ids
 	WithoutIDs bool      // the log showed rows and no ids
 	Active     time.Time // when something last happened in the folder, as far as known
@@ -150,6 +151,9 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	mark, err := p.mark(ctx, folder)
 	if err != nil {
 		return report, err
+	}
+	if mark.Revision == 0 {
+		report.Lost = mark.Reason
 	}
 	walk := p.newWalk(ctx, mark)
 	defer walk.close()

@@ -40,6 +40,9 @@ func (s *Schedule) tell(t *turn, began time.Time, r Report, err error) {
 	if r.Gaps > 0 {
 		log.Warn().Int("rows", r.Gaps).Msg("rows of this folder's log cannot be shown by the portal; they are reported as a gap")
 	}
+	if r.Lost != "" {
+		log.Warn().Str("reason", r.Lost).Msg("this folder's mark was gone")
+	}
 	s.tellIDs(log, t, r)
 	if r.State == t.standing.State {
 		return

@@ -12,6 +12,15 @@
 // because the client library has no call for it, and because what matters most
 // to this program is what happens when the answer is lost.
 //
+// Where things are: jetstream.go opens and inspects, commit.go, batch.go, dedup.go
+// and mode.go commit, answer.go says what the server's answers mean. stream.go asks for
+// what rules.go, streamrules.go and copyrules.go judge, permission.go tries what this
+// user may do. marks.go reads marks, markcopy.go keeps a copy of them, recover.go and
+// stored.go go on without one, published.go and scan.go read events back. queue.go, lane.go,
+// lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
+// it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
+// localrepair.go are the server inside the program.
+//
 // The package does not know where events come from, nor when to poll.
 package publisher
 

@@ -31,9 +31,10 @@ type facts struct {
 	want       jetstream.StreamConfig  // what Open would create
 	taken      string                  // another stream that takes our subjects, while there is none
 
-	created  time.Time             // when the stream was
-	copy     *jetstream.StreamInfo // of the marks; nil when there is none
-	wantCopy jetstream.StreamConfig
+	created   time.Time             // when the stream was
+	clustered bool                  // by servers that can keep copies of it
+	copy      *jetstream.StreamInfo // of the marks; nil when there is none
+	wantCopy  jetstream.StreamConfig
 }
 
 // A rule judges one setting. judge returns its value, and the value it should

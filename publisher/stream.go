@@ -156,7 +156,9 @@ func (j *JetStream) facts(ctx context.Context) (facts, error) {
 	stream, err := j.js.Stream(ctx, j.o.Stream)
 	switch {
 	case err == nil:
-		f.stream, f.created = &stream.CachedInfo().Config, stream.CachedInfo().Created
+		info := stream.CachedInfo()
+		f.stream, f.created = &info.Config, info.Created
+		f.clustered = info.Cluster != nil && info.Cluster.Name != ""
 		j.window, j.rollup, j.ttl = f.stream.Duplicates, f.stream.AllowRollup, f.stream.AllowMsgTTL
 		j.opened = stream.CachedInfo().State.LastSeq
 	case !errors.Is(err, jetstream.ErrStreamNotFound):

@@ -402,3 +402,20 @@ func TestASubjectPatternCoversWhatItMatches(t *testing.T) {
 		}
 	}
 }
+
+func TestOneCopyInAClusterIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	warned := func(j *JetStream) bool {
+		return slices.ContainsFunc(j.Findings().Of(Warning), func(f Finding) bool { return f.Setting == "num_replicas" })
+	}
+	cluster := natstest.Cluster(t, 3)
+	if !warned(open(t, cluster.Conn(t), Options{Stream: "ONE", Prefix: "one"})) {
+		t.Error("nothing is said of one copy in a cluster of three")
+	}
+	if warned(open(t, cluster.Conn(t), Options{Stream: "THREE", Prefix: "three", Replicas: 3})) {
+		t.Error("three copies are warned of")
+	}
+	if warned(open(t, natstest.Run(t).Conn(t), Options{})) {
+		t.Error("one copy on a server alone is warned of")
+	}
+}

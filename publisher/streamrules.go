@@ -70,7 +70,10 @@ var streamRules = []rule{
 		return have, needIf(have != want, want+" to match the configuration")
 	}},
 	{Warning, "num_replicas", "the stream exists and is left as it is", func(f facts) (string, string) {
-		return fmt.Sprint(f.stream.Replicas), needIf(f.stream.Replicas != f.want.Replicas, fmt.Sprint(f.want.Replicas)+" to match the configuration")
+		return fmt.Sprint(f.stream.Replicas), needIf(f.stream.Replicas < f.want.Replicas, fmt.Sprint(f.want.Replicas)+" to match the configuration")
+	}},
+	{Warning, "num_replicas", "the servers are a cluster, and the loss of one of them stops everything", func(f facts) (string, string) {
+		return fmt.Sprint(f.stream.Replicas), needIf(f.clustered && max(f.stream.Replicas, f.want.Replicas) < 3, "3, and NATS_REPLICAS as many")
 	}},
 }
 
