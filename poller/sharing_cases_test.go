@@ -131,12 +131,12 @@ func TestAHintThatReachesAReplicaWithoutAPortalIsHandedOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
-		other := c.portal.CreateRoom(nil, "Another room")
-		_ = other
+		c.portal.CreateRoom(nil, "Another room")
 		healthy := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-		lost := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+		cut := &unreachable{Portal: c.client}
+		lost := c.joinThrough(t, cut, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
 		time.Sleep(time.Hour)
-		lost.poller.portal = &unreachable{Portal: c.client}
+		cut.down.Store(true)
 		time.Sleep(time.Hour)
 		c.act(1)
 		if !lost.Hint(c.room) {

@@ -132,11 +132,11 @@ func TestOneWorkerStarvesNoLane(t *testing.T) {
 		s, q := c.counted(t, &Discovery{}, ScheduleOptions{Workers: 1})
 		time.Sleep(time.Hour)
 		for range 2 {
-			c.portal.Fill(c.portal.CreateRoom(nil, "History"), 200_000, 1)
+			c.portal.Fill(c.portal.CreateRoom(nil, "History"), 70_000, 1)
 		}
 		var worst time.Duration
 		folder := 0
-		for range 7200 {
+		for range 2400 {
 			time.Sleep(time.Second)
 			for _, f := range s.Standings() {
 				if f.Unread == 0 && f.Folder != 0 {

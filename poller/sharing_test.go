@@ -52,10 +52,16 @@ type replica struct {
 // join starts a replica.
 func (c *crew) join(t *testing.T, d *Discovery, opts ScheduleOptions) *replica {
 	t.Helper()
+	return c.joinThrough(t, c.client, d, opts)
+}
+
+// joinThrough starts a replica with a way to the portal of its own.
+func (c *crew) joinThrough(t *testing.T, portal Portal, d *Discovery, opts ScheduleOptions) *replica {
+	t.Helper()
 	r := &replica{ended: make(chan struct{})}
 	opts.Log = zerolog.New(&r.log)
 	view := c.memory.Replica()
-	r.Schedule = NewSchedule(New(c.client, c.ledger, c.poller.opts), view, opts)
+	r.Schedule = NewSchedule(New(portal, c.ledger, c.poller.opts), view, opts)
 	ctx, cancel := context.WithCancel(t.Context())
 	r.stop = func() { cancel(); <-r.ended }
 	r.kill = func() { view.Kill(); r.stop() }
@@ -251,10 +257,10 @@ func TestAReplicaWithoutAPortalLeavesTheFoldersToTheOthers(t *testing.T) {
 			c.portal.CreateRoom(nil, "Another room")
 		}
 		healthy := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-		lost := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-		time.Sleep(10 * time.Minute)
 		cut := &unreachable{Portal: c.client}
-		lost.poller.portal = cut // nobody polls at this moment: all are idle
+		lost := c.joinThrough(t, cut, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+		time.Sleep(10 * time.Minute)
+		cut.down.Store(true)
 		for range 120 {
 			c.act(1)
 			time.Sleep(10 * time.Second)
@@ -272,13 +278,17 @@ func TestAReplicaWithoutAPortalLeavesTheFoldersToTheOthers(t *testing.T) {
 	})
 }
 
-// unreachable is a portal behind a network that is down.
+// unreachable is a portal behind a network that can be down.
 type unreachable struct {
 	Portal
-	asked atomic.Int64
+	down  atomic.Bool
+	asked atomic.Int64 // while it was
 }
 
-func (u *unreachable) History(context.Context, int, docspace.Query) (docspace.Page, error) {
+func (u *unreachable) History(ctx context.Context, folder int, q docspace.Query) (docspace.Page, error) {
+	if !u.down.Load() {
+		return u.Portal.History(ctx, folder, q)
+	}
 	u.asked.Add(1)
 	return docspace.Page{}, fmt.Errorf("%w: no route to host", docspace.ErrPortal)
 }

@@ -27,7 +27,7 @@ func TestALaneThatFailsTwiceBehindPulledFoldersIsServedOn(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		for range 40 {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			l, err := q.Take(ctx, queue.Active)
 			stuck := ctx.Err()
 			cancel()
@@ -47,7 +47,7 @@ func TestALaneThatFailsTwiceBehindPulledFoldersIsServedOn(t *testing.T) {
 		if err != nil {
 			t.Fatalf("a folder is due, and none was handed out: %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(4 * time.Minute):
 		t.Fatal("Take neither hands out a folder nor ends with its context")
 	}
 	q.Close()
