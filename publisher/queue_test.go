@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,10 +35,9 @@ func TestJetStreamIsAQueue(t *testing.T) {
 			} else {
 				url = natstest.Cluster(t, servers).URL()
 			}
-			count := 0
+			var count atomic.Int64 // of streams
 			queuetest.Exercise(t, func(t *testing.T) queuetest.Bench {
-				count++
-				name := fmt.Sprintf("S%d", count)
+				name := fmt.Sprintf("S%d", count.Add(1))
 				return queuetest.Bench{Lasts: time.Second, Join: func(t *testing.T) queuetest.Member {
 					return join(t, url, Options{Stream: name, Prefix: name, Replicas: servers})
 				}}
