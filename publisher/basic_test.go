@@ -45,7 +45,7 @@ func exercise(t *testing.T, nc *nats.Conn, o Options, create func(t *testing.T, 
 	streams := make(chan int, 1)
 	streams <- 0
 	checkpointtest.Exercise(t, func(t *testing.T) checkpointtest.Bench {
-		n := <-streams + 1
+		o, n := o, <-streams+1
 		streams <- n
 		o.Stream, o.Prefix = fmt.Sprintf("S%d", n), fmt.Sprintf("case%d", n)
 		if create != nil {
