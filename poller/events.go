@@ -19,7 +19,7 @@ type Feed struct {
 	Folder     int
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown
-	DataSchema string // address of the JSON Schema; "" leaves it out
+	SchemaBase string // where the JSON Schemas lie; "" leaves their address out
 	Privacy    schema.Privacy
 	Raw        schema.RawMode
 }
@@ -85,7 +85,7 @@ func (f Feed) Connector(kind string, revision uint64, mode string, at time.Time,
 func (f Feed) origin() schema.Origin {
 	return schema.Origin{
 		Portal: f.Portal, SourceBase: f.SourceBase, Folder: f.Folder,
-		Kind: f.Kind, Title: f.Title, DataSchema: f.DataSchema,
+		Kind: f.Kind, Title: f.Title, SchemaBase: f.SchemaBase,
 	}
 }
 
@@ -175,7 +175,8 @@ func (f Feed) describeLink(d *schema.Data, e docspace.Entry) {
 }
 
 // target is what was acted on. Rows about the room itself carry no id: it is
-// the watched room.
+// the watched room. Of a purged file whose name nobody can show, the kind is
+// left.
 func (f Feed) target(e docspace.Entry, action schema.Action) *schema.Target {
 	data := e.Data
 	t := schema.Target{ID: purged(data.ID), Name: schema.Text(data.Title)}
@@ -195,10 +196,9 @@ func (f Feed) target(e docspace.Entry, action schema.Action) *schema.Target {
 		t.Extension = extension(t.Name)
 	}
 	t.FolderType = data.Type
-	if t == (schema.Target{}) {
+	if t.Kind = action.Target; t == (schema.Target{}) {
 		return nil
 	}
-	t.Kind = action.Target
 	return &t
 }
 
