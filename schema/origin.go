@@ -76,6 +76,8 @@ func (o Origin) Connector(kind string, revision uint64, mode string, at time.Tim
 	if action == nil {
 		panic("schema: no connector action " + strconv.Quote(kind))
 	}
+	// No finer than readers of every language can tell.
+	at = at.Truncate(time.Millisecond)
 	e := o.Event(*action, true, mode, at, at)
 	e.Subject = "folder/" + e.PartitionKey
 	c.Detail = Text(c.Detail)
