@@ -47,6 +47,13 @@ var mutations = map[string]mutation{
 	"rows alike are taken for one": {"balance.go",
 		"b.fresh.add(s.rows[i], remembered[k]+again[k], indexes[i])",
 		"if again[k] == 0 {\n\t\t\tb.fresh.add(s.rows[i], remembered[k], indexes[i])\n\t\t}"},
+	"the filter is forgotten": {"compose.go",
+		"if p.passes(row) {",
+		"if p.passes(row) || row.ID%16 == 0 {"},
+	"rows left out are not remembered": {"compose.go",
+		"return remember(next, r), events",
+		`r.rows = slices.DeleteFunc(slices.Clone(r.rows), func(row docspace.Entry) bool { return !p.passes(row) })
+	return remember(next, r), events`},
 	"an upgrade forgets what was published": {"renumber.go",
 		"ids: ids(b.known)",
 		"ids: ids(b.known[len(b.known)-min(1, len(b.known)):])"},

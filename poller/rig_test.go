@@ -28,6 +28,7 @@ type rig struct {
 	poller *Poller
 	room   int
 	sick   []int64 // rows made unrenderable
+	filter schema.Filter
 }
 
 func newRig(t testing.TB, opts Options) *rig {
@@ -46,7 +47,7 @@ func newRigOf(t testing.TB, of docspacetest.Options, opts Options) *rig {
 		t.Fatal(err)
 	}
 	opts.Feed = Feed{Portal: portal.Host(), SourceBase: portal.URL()}
-	r := &rig{portal: portal, client: client, ledger: checkpointtest.NewMemory()}
+	r := &rig{portal: portal, client: client, ledger: checkpointtest.NewMemory(), filter: opts.Filter}
 	r.poller = New(client, r.ledger, opts)
 	r.room = portal.CreateRoom(nil, "Deal room A")
 	return r
@@ -167,10 +168,31 @@ func (r *rig) gaps() (n int) {
 	return n
 }
 
+// passes reports whether a row of the portal is to be published.
+func (r *rig) passes(row docspacetest.Row) bool {
+	action, _ := schema.Lookup(row.Code)
+	return r.filter.Passes(action.Category, action.Name)
+}
+
+// filterOf reads a filter; "" is none.
+func filterOf(t testing.TB, include, exclude string) schema.Filter {
+	t.Helper()
+	in, err := schema.ParsePatterns(include)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex, err := schema.ParsePatterns(exclude)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema.Filter{Include: in, Exclude: ex}
+}
+
+// shown returns the rows that can be seen and are to be published.
 func (r *rig) shown() []int64 {
 	var ids []int64
 	for _, row := range r.portal.Rows(r.room) {
-		if !row.Unexplained {
+		if !row.Unexplained && r.passes(row) {
 			ids = append(ids, row.ID)
 		}
 	}

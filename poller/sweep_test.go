@@ -27,7 +27,7 @@ func newSweepRig(t testing.TB, opts Options) *rig {
 
 // another returns a poller as a start of the program would.
 func (r *rig) another(opts Options) *Poller {
-	opts.Feed = r.poller.opts.Feed
+	opts.Feed, opts.Filter = r.poller.opts.Feed, r.filter
 	p := New(r.client, r.ledger, opts)
 	p.sweeper.tokens = rate.NewLimiter(rate.Inf, sweepBurst)
 	return p
