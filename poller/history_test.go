@@ -356,7 +356,7 @@ func (h *history) judge(t *testing.T) error {
 	if err != nil {
 		return fmt.Errorf("%w; %+v; said %v", err, last, h.said())
 	}
-	if err := inOrder(events); err != nil {
+	if err := h.inOrder(); err != nil {
 		return err
 	}
 	gaps := h.gaps()

@@ -50,10 +50,6 @@ var mutations = map[string]mutation{
 	"the filter is forgotten": {"compose.go",
 		"if p.passes(row) {",
 		"if p.passes(row) || row.ID%16 == 0 {"},
-	"rows left out are not remembered": {"compose.go",
-		"return remember(next, r), events",
-		`r.rows = slices.DeleteFunc(slices.Clone(r.rows), func(row docspace.Entry) bool { return !p.passes(row) })
-	return remember(next, r), events`},
 	"an upgrade forgets what was published": {"renumber.go",
 		"ids: ids(b.known)",
 		"ids: ids(b.known[len(b.known)-min(1, len(b.known)):])"},

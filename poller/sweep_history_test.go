@@ -201,7 +201,7 @@ func (h *sweepHistory) judge(t *testing.T) error {
 			return fmt.Errorf("row %d was stored %d times; %+v", id, n, last)
 		}
 	}
-	if err := inOrder(h.ledger.Events(h.room)); err != nil && h.opaque == 0 {
+	if err := h.inOrder(); err != nil && h.opaque == 0 {
 		return err
 	}
 	lost := 0

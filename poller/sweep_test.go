@@ -159,7 +159,7 @@ func (r *rig) holdsLate(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("%d rows stored, %d can be seen; %s", len(got), len(want), difference(got, want))
 	}
-	if err := inOrder(r.ledger.Events(r.room)); err != nil {
+	if err := r.inOrder(); err != nil {
 		t.Fatal(err)
 	}
 }

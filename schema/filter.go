@@ -42,6 +42,14 @@ func (f Filter) InLog() (passed, left []Action) {
 	return passed, left
 }
 
+// OwnOnly reports whether the pattern matches nothing but what this program says
+// about its own work, on which no filter has an effect.
+func (p Pattern) OwnOnly() bool {
+	actions := p.Actions()
+	others := func(a Action) bool { return a.Category != connectorCategory }
+	return len(actions) > 0 && !p.byRule() && !slices.ContainsFunc(actions, others)
+}
+
 // ID tells filters apart, "" being the zero Filter. The order of patterns makes
 // no difference.
 func (f Filter) ID() string {
