@@ -68,6 +68,9 @@ const (
 	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
 )
 
+// connectorCategory is the category of all these, and of nothing else.
+const connectorCategory = "connector"
+
 // Connector returns an event about the connector's own work on the folder.
 // Kind is one of the constants above; any other panics, since it is a mistake
 // in this program. See ConnectorID for revision.

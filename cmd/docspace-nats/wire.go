@@ -75,6 +75,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Began:    began,
 		Now:      c.portal.Now,
 		Feed:     feed(cfg.DocSpace),
+		Filter:   cfg.Events.Filter(),
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
 		Writer:   writer(),
 		Metrics:  metrics,
