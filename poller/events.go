@@ -20,7 +20,7 @@ type Feed struct {
 	Folder     int
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown
-	DataSchema string // address of the JSON Schema; "" leaves it out
+	SchemaBase string // where the JSON Schemas lie; "" leaves their address out
 	Privacy    schema.Privacy
 	Raw        schema.RawMode
 }
@@ -86,7 +86,7 @@ func (f Feed) Connector(kind string, revision uint64, mode string, at time.Time,
 func (f Feed) origin() schema.Origin {
 	return schema.Origin{
 		Portal: f.Portal, SourceBase: f.SourceBase, Folder: f.Folder,
-		Kind: f.Kind, Title: f.Title, DataSchema: f.DataSchema, Privacy: f.Privacy,
+		Kind: f.Kind, Title: f.Title, SchemaBase: f.SchemaBase, Privacy: f.Privacy,
 	}
 }
 
@@ -176,28 +176,29 @@ func (f Feed) describeLink(d *schema.Data, e docspace.Entry) {
 }
 
 // target is what was acted on. Rows about the room itself carry no id: it is
-// the watched room.
+// the watched room. Of a purged file whose name nobody can show, the kind is
+// left.
 func (f Feed) target(e docspace.Entry, action schema.Action) *schema.Target {
 	data, kind := e.Data, action.Target
-	title, former := cmp.Or(data.NewTitle, data.Title), data.OldTitle
+	title, former := schema.Text(cmp.Or(data.NewTitle, data.Title)), schema.Text(data.OldTitle)
 	if _, restored := restoredVersion(e); restored {
 		title = ""
 	}
-	if isObject(former) {
+	if isObject(data.OldTitle) {
 		former = ""
 	}
-	if purged(data.ID) == "" && title == "" && former == "" && data.Type == nil {
-		if kind == "room" && data.ID == "" {
-			return f.room()
-		}
-		return nil
+	if data.ID == "" && title == "" && former == "" && kind == "room" {
+		return f.room()
 	}
 	t := schema.Target{
 		Kind: kind, ID: f.Privacy.IDOf(kind, purged(data.ID)), FolderType: data.Type,
 		Name: f.Privacy.NameOf(kind, title), PreviousName: f.Privacy.NameOf(kind, former),
 	}
 	if kind == "file" {
-		t.Extension = f.Privacy.Title(extension(schema.Text(title)))
+		t.Extension = f.Privacy.Title(extension(title))
+	}
+	if t == (schema.Target{}) {
+		return nil
 	}
 	return &t
 }

@@ -13,7 +13,7 @@ type Origin struct {
 	Folder     int
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown
-	DataSchema string // address of the JSON Schema, see SchemaURL; "" leaves it out
+	SchemaBase string // where the JSON Schemas lie, see SchemaURL; "" leaves their address out
 	Privacy    Privacy
 }
 
@@ -35,7 +35,7 @@ func (o Origin) Event(action Action, known bool, mode string, when, recorded tim
 		Type:            action.Type(),
 		Time:            when,
 		DataContentType: dataContentType,
-		DataSchema:      o.DataSchema,
+		DataSchema:      SchemaURL(o.SchemaBase, FamilyOf(action.Category)),
 		PartitionKey:    folder,
 		RecordedTime:    recorded,
 		IngestMode:      mode,
