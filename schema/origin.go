@@ -14,6 +14,7 @@ type Origin struct {
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown
 	SchemaBase string // where the JSON Schemas lie, see SchemaURL; "" leaves their address out
+	Privacy    Privacy
 }
 
 // Event returns the event every event of the folder starts as: complete but
@@ -41,7 +42,7 @@ func (o Origin) Event(action Action, known bool, mode string, when, recorded tim
 		Data: Data{
 			SchemaVersion: Version,
 			Portal:        o.Portal,
-			Feed:          Feed{FolderID: folder, Kind: o.Kind, Title: Text(o.Title)},
+			Feed:          Feed{FolderID: folder, Kind: o.Kind, Title: o.Privacy.Title(o.Title)},
 			Action: ActionRef{
 				Code: action.Code, Key: action.Key,
 				Category: action.Category, Name: action.Name, Known: known,
@@ -49,6 +50,7 @@ func (o Origin) Event(action Action, known bool, mode string, when, recorded tim
 			Outcome:     action.Outcome,
 			Severity:    action.Severity,
 			TimeUnknown: unknown,
+			PII:         o.Privacy.PII(),
 			ECS:         action.ECS,
 			OCSF:        action.OCSF,
 		},
