@@ -29,7 +29,7 @@ func TestEveryEventOfRandomHistoriesKeepsTheContract(t *testing.T) {
 	seen, events := make(map[int]bool), 0
 	for i, version := range docspacetest.Versions()[1:] { // the first is refused
 		entries := randomEntries(t, version, first+uint64(i))
-		for _, privacy := range []schema.Privacy{schema.Standard, schema.Full} {
+		for _, privacy := range []schema.Privacy{schema.Standard, schema.Full, schema.Pseudonymous(goldenKey), schema.Minimal(goldenKey)} {
 			feed := goldenFeed
 			feed.Privacy, feed.Raw = privacy, schema.RawMode(i%3)
 			for _, e := range entries {

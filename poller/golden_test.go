@@ -119,12 +119,25 @@ func connectorEvents() map[string]schema.Event {
 	return events
 }
 
+// goldenKey is the key of the golden pseudonyms.
+var goldenKey = func() *schema.Key {
+	key, err := schema.NewKey("2026-1", []byte("the key of the goldens is public"))
+	if err != nil {
+		panic(err)
+	}
+	return key
+}()
+
 // feedOf is the feed a golden is made with: most with the defaults.
 func feedOf(name string) Feed {
 	feed := goldenFeed
 	switch {
 	case strings.HasPrefix(name, "privacy-full"):
 		feed.Privacy = schema.Full
+	case strings.HasPrefix(name, "privacy-pseudonymous"):
+		feed.Privacy = schema.Pseudonymous(goldenKey)
+	case strings.HasPrefix(name, "privacy-minimal"):
+		feed.Privacy = schema.Minimal(goldenKey)
 	case name == "raw-always":
 		feed.Raw = schema.RawAlways
 	case name == "raw-never":

@@ -65,6 +65,7 @@ type Data struct {
 	Severity            int        `json:"severity"`              // OCSF severity id, 1 to 4
 	Late                bool       `json:"late,omitzero"`         // became visible after later rows
 	TimeUnknown         bool       `json:"time_unknown,omitzero"` // Time is RecordedTime
+	PII                 *PII       `json:"pii,omitzero"`          // people have pseudonyms; absent: they are named as the portal does
 	Actor               Actor      `json:"actor"`
 	Target              *Target    `json:"target,omitzero"`
 	Parent              *Place     `json:"parent,omitzero"` // where the target lies

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,10 +81,8 @@ func (o *schemaOptions) check(names []string) error {
 	if o.all != "" && (o.name != "" || o.json || o.csv) {
 		return usagef("--all writes everything: leave out the name, --json and --csv")
 	}
-	if o.base != "" {
-		if u, err := url.Parse(o.base); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery+u.Fragment != "" {
-			return usagef("--base: must be an http or https address without query, got %q", o.base)
-		}
+	if what := wrongBase(o.base); what != "" {
+		return usagef("--base: %s", what)
 	}
 	if o.name == "" {
 		o.name = schema.EventSchema
