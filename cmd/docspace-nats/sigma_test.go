@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"docspace-nats/deploy/siem/sigma/sigmatest"
 	"docspace-nats/publisher/natstest"
@@ -230,5 +234,83 @@ func TestSigmaRulesNameKeysOfTheCatalogue(t *testing.T) {
 				t.Errorf("%s: no folder's log shows %s", file, name[1])
 			}
 		}
+	}
+}
+
+func TestTheReadmeOfTheSigmaRulesListsThem(t *testing.T) {
+	rules := sigmaRules(t)
+	var b strings.Builder
+	b.WriteString("| Rule | Finds | Level | Alerts at |\n|---|---|---|---|\n")
+	for _, file := range slices.Sorted(maps.Keys(rules)) {
+		set, err := parseRules(rules[file])
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := set.Outermost()[0]
+		fmt.Fprintf(&b, "| [%s](%s.yml) | %s | %s | %s |\n", file, file, strings.TrimSpace(rule.Description), rule.Level, alertsAt(set))
+	}
+	holdPart(t, filepath.Join(sigmaDir, "README.md"), "rules", b.String())
+}
+
+// alertsAt says in words what the last rule of a file counts.
+func alertsAt(set sigmatest.Set) string {
+	c := set[len(set)-1].Correlation
+	if c == nil {
+		return "each event"
+	}
+	groups := strings.Join(c.GroupBy, "`, `")
+	switch c.Type {
+	case "value_count":
+		return fmt.Sprintf("%d different `%s` in %s, by `%s`", *c.Condition.GTE, c.Condition.Field, c.Timespan, groups)
+	case "event_count":
+		return fmt.Sprintf("%d events in %s, by `%s`", *c.Condition.GTE, c.Timespan, groups)
+	}
+	return fmt.Sprintf("one after the other in %s, by `%s`", c.Timespan, groups)
+}
+
+// Where events are ECS documents, every field the rules name has a name there.
+func TestThePipelineToECSNamesEveryFieldOfTheSigmaRules(t *testing.T) {
+	t.Parallel()
+	var pipeline struct {
+		Transformations []struct {
+			Type       string
+			Mapping    map[string]string
+			Conditions []map[string]string `yaml:"rule_conditions"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join(sigmaDir, "ecs.pipeline.yaml"))), &pipeline); err != nil {
+		t.Fatal(err)
+	}
+	mapped := func(field string) bool {
+		for _, tr := range pipeline.Transformations {
+			for from := range tr.Mapping {
+				if field == from && tr.Type == "field_name_mapping" || strings.HasPrefix(field, from) && tr.Type == "field_name_prefix_mapping" {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, tr := range pipeline.Transformations {
+		want := []map[string]string{{"type": "logsource", "product": "onlyoffice", "service": "docspace"}}
+		if diff := cmp.Diff(want, tr.Conditions); diff != "" {
+			t.Errorf("conditions (-want +got):\n%s", diff)
+		}
+	}
+	field := regexp.MustCompile(`(?m)^\s+(?:- |field: )?'?([a-z_]+(?:\.[a-z_]+)*|time|ingestmode)'?(?:\|[a-z|]+)?:? ?`)
+	named := 0
+	for file, text := range sigmaRules(t) {
+		for _, found := range field.FindAllStringSubmatch(text, -1) {
+			name := found[1]
+			if !strings.HasPrefix(name, "data.") && name != "time" && name != "ingestmode" {
+				continue
+			}
+			if named++; !mapped(name) {
+				t.Errorf("%s: %s has no name in ECS documents", file, name)
+			}
+		}
+	}
+	if named < 100 {
+		t.Errorf("only %d fields named: is this test looking in the right place?", named)
 	}
 }
