@@ -40,6 +40,12 @@ chaos: ## break a cluster and its connectors for CHAOS=10m, with MODE=atomic or 
 demo: ## simulated portal, embedded NATS and the connector in one process
 	go run ./cmd/docspace-nats demo
 
+.PHONY: consumers
+consumers: ## run the examples for consumers with nats, Go and Node.js, which it needs
+	cd deploy/consume && npm ci --no-audit --no-fund
+	GOBIN=$(CURDIR)/deploy/consume/bin go install github.com/nats-io/natscli/nats@v0.4.0
+	go test ./cmd/docspace-nats -run ExamplesForConsumers -consumers
+
 .PHONY: bench
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
