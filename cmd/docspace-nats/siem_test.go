@@ -26,8 +26,6 @@ var (
 	siemSeed = flag.Uint64("siem-seed", 0, "what the SIEM tests send, and what fails when; 0: something else every time")
 )
 
-var siemDir = filepath.Join(deployDir, "siem")
-
 // A siemSource is what a SIEM reads: a stream, filled by the connector from a
 // portal with people who want their titles to break something.
 type siemSource struct {
