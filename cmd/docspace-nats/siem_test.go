@@ -43,6 +43,7 @@ type siemSource struct {
 type storedEvent struct {
 	seq     uint64
 	subject string
+	at      time.Time // when it was stored; events of one commit share it
 	data    []byte
 	event   schema.Event
 }
@@ -131,7 +132,7 @@ func (s *siemSource) publish(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.events = append(s.events, storedEvent{at.Sequence.Stream, msg.Subject(), msg.Data(), event})
+		s.events = append(s.events, storedEvent{at.Sequence.Stream, msg.Subject(), at.Timestamp, msg.Data(), event})
 	}
 	t.Logf("%d events in the stream", len(s.events))
 }
