@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -152,16 +151,6 @@ func (s *siemSource) consumer(t *testing.T, file, name string, wait time.Duratio
 	if err != nil {
 		t.Fatalf("consumer %s as in %s: %v", name, file, err)
 	}
-}
-
-func consumerFile(t *testing.T, file string) (config jetstream.ConsumerConfig) {
-	t.Helper()
-	decoder := json.NewDecoder(strings.NewReader(readFile(t, filepath.Join(siemDir, "consumers", file))))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&config); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	return config
 }
 
 // unread is how many events a consumer has not had acknowledged.
