@@ -119,7 +119,7 @@ func TestSIEMBentoLosesNoEventOnItsWayToSplunk(t *testing.T) {
 	b.kill()
 	c.be(wellDisposed)
 	b = startBento(t, path, "splunk-hec.yaml", env...)
-	s.waitRead(t, "siem-splunk", 2*time.Minute)
+	s.waitRead(t, "siem-splunk")
 	t.Logf("all acknowledged after %s", time.Since(began).Round(100*time.Millisecond))
 	b.kill()
 	s.judge(t, c.ids())
@@ -133,7 +133,7 @@ func TestSIEMBentoKeepsTheOrderOfFoldersWhileNothingFails(t *testing.T) {
 	s.consumer(t, "pull.json", "siem-splunk", time.Minute)
 	b := startBento(t, slim(t, "bento"), "splunk-hec.yaml", "NATS_URL="+s.url, "HEC_URL="+c.url(), "HEC_TOKEN="+c.token)
 	began := time.Now()
-	s.waitRead(t, "siem-splunk", 2*time.Minute)
+	s.waitRead(t, "siem-splunk")
 	t.Logf("%.0f events/s", float64(len(s.events))/time.Since(began).Seconds())
 	b.kill()
 	if again, overtaken := s.judge(t, c.ids()); again+overtaken > 0 {

@@ -128,12 +128,12 @@ func TestSIEMBentoStoresEachEventOnceInElasticsearch(t *testing.T) {
 	b := startBento(t, path, "elasticsearch.yaml", env...)
 	select {
 	case <-half:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(siemPatience()):
 		t.Fatalf("half of the events do not arrive:\n%s", b.log)
 	}
 	b.kill()
 	b = startBento(t, path, "elasticsearch.yaml", env...)
-	s.waitRead(t, "siem-elastic", 2*time.Minute)
+	s.waitRead(t, "siem-elastic")
 	b.kill()
 
 	e.mu.Lock()

@@ -108,7 +108,7 @@ func deliver(t *testing.T, path, url string, js jetstream.JetStream, config, con
 	s := siemSource{js: js, url: url}
 	s.consumer(t, "pull.json", consumer, time.Minute)
 	b := startBento(t, path, config, append(env, "NATS_URL="+url, "DEADLETTER="+dead)...)
-	s.waitRead(t, consumer, time.Minute)
+	s.waitRead(t, consumer)
 	b.kill()
 	return strings.Split(strings.TrimSpace(readFile(t, dead)), "\n")
 }

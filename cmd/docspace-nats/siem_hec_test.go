@@ -104,7 +104,7 @@ func (c *collector) holds(n int) {
 
 func (c *collector) await(what string, enough func() bool) {
 	c.t.Helper()
-	timeout := time.NewTimer(2 * time.Minute)
+	timeout := time.NewTimer(siemPatience())
 	defer timeout.Stop()
 	for {
 		c.mu.Lock()

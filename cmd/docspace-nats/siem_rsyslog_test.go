@@ -44,7 +44,7 @@ func TestSIEMRsyslogWritesEachEventInOneLineInOrder(t *testing.T) {
 			r.start(t)
 		}
 	}
-	s.waitRead(t, "siem-rsyslog", 2*time.Minute)
+	s.waitRead(t, "siem-rsyslog")
 	t.Logf("all acknowledged after %s", time.Since(began).Round(100*time.Millisecond))
 	tail.kill()
 	r.kill()
@@ -203,7 +203,7 @@ func (r *rsyslog) holds(t *testing.T, n int) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(siemPatience()); time.Now().Before(deadline); <-tick.C {
 		if r.lines(t) >= n {
 			return
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // A telegrafLine is an event as the recipe writes it.
@@ -38,7 +37,7 @@ func TestSIEMTelegrafGoesOnAfterARestartWithoutReadingAgain(t *testing.T) {
 		return start(t, exec.Command(path, filepath.Join(siemDir, "telegraf", "docspace.conf")), "NATS_URL="+s.url, "EVENTS_FILE="+out)
 	}
 	p := run()
-	s.waitRead(t, "siem-telegraf", 2*time.Minute)
+	s.waitRead(t, "siem-telegraf")
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	p.finish(t)
 	before := len(s.events)
@@ -52,7 +51,7 @@ func TestSIEMTelegrafGoesOnAfterARestartWithoutReadingAgain(t *testing.T) {
 	if len(s.events) != before+2 {
 		t.Fatalf("%d events in the stream, want %d", len(s.events), before+2)
 	}
-	s.waitRead(t, "siem-telegraf", time.Minute)
+	s.waitRead(t, "siem-telegraf")
 	p.kill()
 	lines := readTelegraf(t, out)
 	if again, _ := s.judge(t, lineIDs(lines)); again > 0 {

@@ -169,17 +169,21 @@ func (s *siemSource) unread(t *testing.T, name string) int {
 func outstanding(info *jetstream.ConsumerInfo) int { return int(info.NumPending) + info.NumAckPending }
 
 // waitRead polls until everything is acknowledged: only the server knows.
-func (s *siemSource) waitRead(t *testing.T, name string, most time.Duration) {
+func (s *siemSource) waitRead(t *testing.T, name string) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(most); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(siemPatience()); time.Now().Before(deadline); <-tick.C {
 		if s.unread(t, name) == 0 {
 			return
 		}
 	}
-	t.Fatalf("%d of %d events are not acknowledged by %s after %s (seed %d)", s.unread(t, name), len(s.events), name, most, s.seed)
+	t.Fatalf("%d of %d events are not acknowledged by %s after %s (seed %d)", s.unread(t, name), len(s.events), name, siemPatience(), s.seed)
 }
+
+// siemPatience is how long a pipeline may take, on a machine that has other
+// things to do.
+func siemPatience() time.Duration { return 2*time.Minute + time.Duration(*siemRows)*5*time.Millisecond }
 
 // slim builds a program of a module of its own under deploy/siem/testdata.
 func slim(t *testing.T, name string) (path string) {
