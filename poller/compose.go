@@ -37,7 +37,11 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 			next.NewestEvent = row.Date
 		}
 	}
-	return remember(next, r), events
+	next = remember(next, r)
+	if p.opts.Feed.Privacy.Hides() {
+		next.Seal = untitled(next.Seal)
+	}
+	return next, events
 }
 
 // remember returns the mark with what it takes to recognise the rows of a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"docspace-nats/checkpoint"
@@ -223,17 +224,25 @@ func seal(row docspace.Entry) string {
 	return fmt.Sprintf("%d:%d:%08x", row.Action.Code, row.Date.Unix(), h.Sum32())
 }
 
-// sealed reports whether the row is the one the seal was made from. Dates may
-// differ by an hour: once a year the portal reports some so, depending on its
-// time zone.
+// untitled is the seal without the titles: whoever reads a mark could guess them.
+func untitled(seal string) string {
+	if i := strings.LastIndexByte(seal, ':'); i > strings.IndexByte(seal, ':') {
+		return seal[:i]
+	}
+	return seal
+}
+
+// sealed reports whether the row is the one the seal was made from, with titles
+// or without. Dates may differ by an hour: once a year the portal reports some
+// so, depending on its time zone.
 func sealed(mark string, row docspace.Entry) bool {
-	if mark == "" || mark == seal(row) {
+	if mark == "" {
 		return true
 	}
-	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
+	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		shifted := row
 		shifted.Date = row.Date.Add(shift)
-		if mark == seal(shifted) {
+		if s := seal(shifted); mark == s || mark == untitled(s) {
 			return true
 		}
 	}

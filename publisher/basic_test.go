@@ -109,27 +109,7 @@ func eachMessage(ctx context.Context, j *JetStream, filter string, f func(jetstr
 	if err != nil {
 		return err
 	}
-	pending := consumer.CachedInfo().NumPending
-	if pending == 0 {
-		return nil
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		if err := f(msg); err != nil {
-			return err
-		}
-		if at, err := msg.Metadata(); err != nil || at.NumPending == 0 {
-			return err
-		}
-	}
+	return natstest.Drain(ctx, consumer, f)
 }
 
 // checkInvariants holds the stream to the promise: the mark accounts for

@@ -88,6 +88,9 @@ func Resolve(code int, key string) (Action, bool) {
 		return *row, true
 	}
 	key = cut(Text(key), maxKey)
+	if hasEmail(key) {
+		key = "" // no name of an action, and it would get into subjects
+	}
 	action := *find(noAction)
 	action.Code, action.Key = code, key
 	action.Category, action.Name = Name(code, key)

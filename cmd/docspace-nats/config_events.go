@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -10,10 +11,14 @@ import (
 	"docspace-nats/schema"
 )
 
-// EventsConfig says which actions are stored.
+// maxSchemaBase bounds an address that every event carries, in bytes.
+const maxSchemaBase = 256
+
+// EventsConfig says which actions are stored, and where their schemas lie.
 type EventsConfig struct {
-	Include schema.Patterns `envconfig:"EVENTS_INCLUDE" desc:"Actions to store, as patterns on <category>.<action> separated by commas, such as file.*,room.external_link_*; empty: all. See Fewer events."`
-	Exclude schema.Patterns `envconfig:"EVENTS_EXCLUDE" desc:"Actions to leave out of these, in the same way. What the connector says about its own work (connector.*) is always stored."`
+	Include    schema.Patterns `envconfig:"EVENTS_INCLUDE" desc:"Actions to store, as patterns on <category>.<action> separated by commas, such as file.*,room.external_link_*; empty: all. See Fewer events."`
+	Exclude    schema.Patterns `envconfig:"EVENTS_EXCLUDE" desc:"Actions to leave out of these, in the same way. What the connector says about its own work (connector.*) is always stored."`
+	SchemaBase string          `envconfig:"EVENTS_SCHEMA_BASE" desc:"Address the JSON Schemas are published under, as docspace-nats schema --all writes them; events then name the schema of their data. Empty: they name none."`
 }
 
 // Filter is what the two make together.
@@ -25,6 +30,9 @@ func (c EventsConfig) Filter() schema.Filter {
 // and then rows are missing, or there, against the operator's will.
 func (c EventsConfig) problems() problems {
 	var found problems
+	if what := wrongBase(c.SchemaBase); what != "" {
+		found.add("EVENTS_SCHEMA_BASE", "%s", what)
+	}
 	newer := false // some may match actions of a newer portal
 	judge := func(variable string, patterns schema.Patterns) {
 		for _, m := range patterns.Mismatches() {
@@ -49,6 +57,25 @@ func (c EventsConfig) problems() problems {
 	}
 	found.add(variable, "leaves nothing of what a folder's log can show; docspace-nats schema prints the catalogue of actions")
 	return found
+}
+
+// wrongBase says what is wrong with an address schemas are published under, ""
+// when nothing, or when there is none.
+func wrongBase(address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return ""
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return "must be an http or https address, such as https://schemas.example.com, got " + shownValue(address)
+	case u.User != nil:
+		return "must not carry a user or password: every event would tell them"
+	case strings.ContainsAny(address, "?# "):
+		return "must end with a path, without a query, got " + shownValue(address)
+	case len(address) > maxSchemaBase:
+		return fmt.Sprintf("must be at most %d characters long: it is part of every event", maxSchemaBase)
+	}
+	return ""
 }
 
 // warnings names patterns that are without effect today.

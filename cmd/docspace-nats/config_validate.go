@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"docspace-nats/schema"
 )
 
 const (
@@ -30,9 +28,8 @@ func (c DocSpaceConfig) problems() problems {
 		found.add("DOCSPACE_URL", "%s", what)
 	}
 	c.judgeCredentials(&found)
-	if _, err := schema.ParsePrivacy(c.Privacy); err != nil {
-		found.add("DOCSPACE_PRIVACY", "%s", err)
-	}
+	_, misset := c.privacy()
+	found = append(found, misset...)
 	return found
 }
 

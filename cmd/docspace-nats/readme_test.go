@@ -17,6 +17,7 @@ import (
 	"docspace-nats/poller/queue/queuetest"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
+	"docspace-nats/schema/schematest"
 )
 
 func TestTheReadmeTableIsTheConfiguration(t *testing.T) {
@@ -33,7 +34,7 @@ func TestTheReadmeListsThePermissionsThatAreTried(t *testing.T) {
 }
 
 func TestTheReadmeShowsARealEvent(t *testing.T) {
-	golden := readFile(t, filepath.Join(repositoryDir, "poller", "testdata", "events", "5015-file-moved.json"))
+	golden := readFile(t, filepath.Join(schematest.Dir(t, schema.Version), "5015-file-moved.json"))
 	// The address of the schema is left out unless one is configured.
 	event := regexp.MustCompile(`(?m)^  "dataschema": .*\n`).ReplaceAllString(golden, "")
 	holdReadme(t, "event", "```json\n"+strings.TrimSpace(event)+"\n```\n")
