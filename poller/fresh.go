@@ -15,18 +15,19 @@ import (
 // A reading is what one look at a folder found: rows to publish, or why there
 // are none.
 type reading struct {
-	rows    []docspace.Entry      // not yet committed, ascending by id
-	unseen  []unseenRow           // not yet accounted for, and never to be seen
-	cured   int                   // rows among rows that were accounted for as hidden
-	again   []docspace.Entry      // committed without an id that turned out to be theirs, and not among rows
-	places  []checkpoint.Place    // of all that is accounted for and was never published, after this
-	removed int                   // committed rows that are gone from the bottom of the log
-	missing int                   // rows the portal counts that were not found
-	unread  int                   // rows left after these
-	dug     bool                  // rows below the newest page were searched
-	rewound string                // why the log is not the one that was published; "" if it is
-	refused *docspace.StatusError // why the folder cannot be read; nil if it can
-	last    bool                  // the look ended at the newest row
+	rows     []docspace.Entry      // not yet committed, ascending by id
+	unseen   []unseenRow           // not yet accounted for, and never to be seen
+	cured    int                   // rows among rows that were accounted for as hidden
+	again    []docspace.Entry      // committed without an id that turned out to be theirs, and not among rows
+	places   []checkpoint.Place    // of all that is accounted for and was never published, after this
+	filtered int                   // rows missing far below that the filter leaves out
+	removed  int                   // committed rows that are gone from the bottom of the log
+	missing  int                   // rows the portal counts that were not found
+	unread   int                   // rows left after these
+	dug      bool                  // rows below the newest page were searched
+	rewound  string                // why the log is not the one that was published; "" if it is
+	refused  *docspace.StatusError // why the folder cannot be read; nil if it can
+	last     bool                  // the look ended at the newest row
 
 	keyed    bool       // the rows have no ids
 	ordinals []int      // of rows: how many like each were published before
@@ -36,10 +37,10 @@ type reading struct {
 }
 
 // empty reports whether nothing is to be committed.
-func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again)+r.cured == 0 }
+func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again)+r.cured+r.filtered == 0 }
 
 // size is how many rows it accounts for.
-func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured }
+func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured + r.filtered }
 
 // ordinal is how many rows like the one at i were published before.
 func (r reading) ordinal(i int) int {

@@ -222,6 +222,5 @@ func (c *Connector) write(w *writer) {
 		w.maybe64("rows", &c.Rows)
 	}
 	w.maybe64("accounted", c.Accounted)
-	w.maybe64("total", c.Total)
 	w.close()
 }

@@ -177,5 +177,4 @@ type Connector struct {
 	FirstIndex *int64 `json:"first_index,omitzero"` // of a gap: index of its lowest row, from the oldest, which is 0
 	Rows       int64  `json:"rows,omitzero"`        // how many rows are concerned: of a gap, those it reports, next to each other or not
 	Accounted  *int64 `json:"accounted,omitzero"`   // rows published or reported so far
-	Total      *int64 `json:"total,omitzero"`       // rows the portal counts
 }

@@ -70,6 +70,9 @@ const (
 	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
 )
 
+// connectorCategory is the category of all these, and of nothing else.
+const connectorCategory = "connector"
+
 // Connector returns an event about the connector's own work on the folder.
 // Kind is one of the constants above; any other panics, since it is a mistake
 // in this program. See ConnectorID for revision.
@@ -78,6 +81,8 @@ func (o Origin) Connector(kind string, revision uint64, mode string, at time.Tim
 	if action == nil {
 		panic("schema: no connector action " + strconv.Quote(kind))
 	}
+	// No finer than readers of every language can tell.
+	at = at.Truncate(time.Millisecond)
 	e := o.Event(*action, true, mode, at, at)
 	e.Subject = "folder/" + e.PartitionKey
 	c.Detail = Text(c.Detail)

@@ -97,6 +97,9 @@ func (c *checker) all(ctx context.Context) {
 	for _, text := range c.cfg.Warnings() {
 		c.say("settings", warning, "%s", text)
 	}
+	if text := c.cfg.Events.describe(); text != "" {
+		c.say("events", fine, "%s", text)
+	}
 	c.people()
 	if c.reach(ctx) && c.admitted(ctx) {
 		c.folders(ctx)

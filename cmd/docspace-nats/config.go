@@ -18,6 +18,7 @@ import (
 // one, such as `envconfig:"URL"` in a group, from a stray variable URL as well.
 type Config struct {
 	DocSpace DocSpaceConfig
+	Events   EventsConfig
 	NATS     NATSConfig
 	Poll     PollConfig
 	HTTP     HTTPConfig

@@ -52,7 +52,7 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 	if problems != "<nil>" {
 		t.Fatalf("problems: %s", problems)
 	}
-	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
+	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} Events:{Include: Exclude: SchemaBase:} " +
 		"NATS:{URL: User: Password:[hidden] PasswordFile: Token:[hidden] TokenFile: NKeyFile: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: TLSFirst:false JSDomain: InboxPrefix:_INBOX " +
 		"Stream:DOCSPACE SubjectPrefix:docspace Commit:auto MsgID:auto Replicas:1 MaxAge:0s MaxBytes:0 DataDir:./data DataMaxBytes:0 DataSync:10s} " +
 		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"
@@ -67,7 +67,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	got, problems := loadInChild(t,
 		"DOCSPACE_URL=http://localhost:8092", "DOCSPACE_USERNAME=a@example.com", "DOCSPACE_PASSWORD_FILE="+writeFile(t, "password", "hunter2\n"),
 		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=pseudonymous", "DOCSPACE_PRIVACY_KEY_ID=2026-1",
-		"DOCSPACE_PRIVACY_KEY_FILE="+writeFile(t, "key", "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=\n"), "DOCSPACE_FORMERLY=old.example.com, older.example.com:8443",
+		"DOCSPACE_PRIVACY_KEY_FILE="+writeFile(t, "key", "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=\n"), "DOCSPACE_FORMERLY=old.example.com, older.example.com:8443", "EVENTS_SCHEMA_BASE=https://schemas.example.com/x",
 		"NATS_URL=tls://a.example.com,tls://b.example.com:4223", "NATS_USER=connector", "NATS_PASSWORD_FILE="+writeFile(t, "nats", "hunter2\n"), "NATS_TLS_CA_FILE="+pem,
 		"NATS_TLS_FIRST=true", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX_connector", "NATS_MSG_ID=always", "NATS_DATA_MAX_BYTES=5000000001", "NATS_DATA_SYNC=always",
 		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d", "NATS_COMMIT=dedup",
@@ -78,7 +78,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		t.Fatalf("problems: %s", problems)
 	}
 	for _, want := range []string{
-		"Username:a@example.com", "Formerly:old.example.com,older.example.com:8443", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:pseudonymous PrivacyKey:[hidden] PrivacyKeyFile:/", "PrivacyKeyID:2026-1",
+		"Username:a@example.com", "Formerly:old.example.com,older.example.com:8443", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:pseudonymous PrivacyKey:[hidden] PrivacyKeyFile:/", "PrivacyKeyID:2026-1", "SchemaBase:https://schemas.example.com/x",
 		"URL:tls://a.example.com,tls://b.example.com:4223", "User:connector Password:[hidden] PasswordFile:/", "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
 		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "Commit:dedup", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
 		"TLSFirst:true JSDomain:leaf InboxPrefix:_INBOX_connector", "MsgID:always", "DataMaxBytes:5000000001 DataSync:always",

@@ -17,7 +17,7 @@ const (
 
 // problems judges every group.
 func (c Config) problems() problems {
-	return slices.Concat(c.DocSpace.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Hints.problems(c.HTTP), c.Log.problems())
+	return slices.Concat(c.DocSpace.problems(), c.Events.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Hints.problems(c.HTTP), c.Log.problems())
 }
 
 // problems judges the portal's address and credentials. It reads the secret

@@ -49,7 +49,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	if err := misset.err(); err != nil {
 		return c, err
 	}
-	feed, metrics := feed(cfg.DocSpace, privacy), poller.NewMetrics()
+	feed, metrics := feed(cfg, privacy), poller.NewMetrics()
 	if c.portal, err = newPortal(cfg, privacy, callPatience, metrics.Requested); err != nil {
 		return c, err
 	}
@@ -79,6 +79,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Began:    began,
 		Now:      c.portal.Now,
 		Feed:     feed,
+		Filter:   cfg.Events.Filter(),
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
 		Writer:   writer(),
 		Metrics:  metrics,
@@ -298,15 +299,16 @@ func ownMarks(cfg Config, ours poller.Feed, marks []checkpoint.Mark) error {
 	return nil
 }
 
-func feed(cfg DocSpaceConfig, privacy schema.Privacy) poller.Feed {
-	host := cfg.URL
-	if u, err := url.Parse(cfg.URL); err == nil {
+func feed(cfg Config, privacy schema.Privacy) poller.Feed {
+	host := cfg.DocSpace.URL
+	if u, err := url.Parse(cfg.DocSpace.URL); err == nil {
 		host = u.Host
 	}
 	return poller.Feed{
 		Portal:     host,
-		Formerly:   cfg.Formerly,
-		SourceBase: strings.TrimSuffix(cfg.URL, "/"),
+		Formerly:   cfg.DocSpace.Formerly,
+		SourceBase: strings.TrimSuffix(cfg.DocSpace.URL, "/"),
+		SchemaBase: cfg.Events.SchemaBase,
 		Privacy:    privacy,
 	}
 }

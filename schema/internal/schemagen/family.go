@@ -128,7 +128,7 @@ func (f family) actions(only func(schema.Action) bool) []string {
 
 // shown reports whether a folder's log shows an action under its own name.
 func shown(a schema.Action) bool {
-	return a.Tracked && a.ReportedAs == 0 || a.Code == 0
+	return a.InLog() || a.Code == 0
 }
 
 func known(schema.Action) bool { return true }
