@@ -20,7 +20,6 @@ import (
 
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
-	"docspace-nats/schema/schematest"
 )
 
 // A logsIngestion stands for Microsoft's Logs Ingestion API and the token
@@ -89,7 +88,7 @@ func goldenStream(t *testing.T) (url string, js jetstream.JetStream, events [][]
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.folder.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	golden := schematest.Goldens(t)
+	golden := goldenEvents(t)
 	for _, name := range slices.Sorted(maps.Keys(golden)) {
 		events = append(events, golden[name])
 	}

@@ -46,6 +46,7 @@ type scenario struct {
 	elsewhere []act    // the same in another portal, by people of the same ids
 	watched   []string // names of rooms and folders; none: all rooms
 	troubled  bool     // the connector does not get to the end of every folder
+	minimal   bool     // nothing that people typed is published, and ids as pseudonyms
 }
 
 // play lets a scenario happen and returns the events in the streams, as any
@@ -65,6 +66,10 @@ func (c scenario) playIn(s *stage, history, acts []act) []sigmatest.Event {
 	s.t.Helper()
 	for _, name := range c.watched {
 		s.cfg.DocSpace.Folders = append(s.cfg.DocSpace.Folders, s.rooms[name])
+	}
+	if c.minimal {
+		s.cfg.DocSpace.Privacy, s.cfg.DocSpace.PrivacyKeyID = "minimal", "2026-1"
+		s.cfg.DocSpace.PrivacyKey = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
 	}
 	s.now.Store(time.Now().Add(-cmp.Or(c.ago, 10*time.Minute)).Unix())
 	s.perform(history)

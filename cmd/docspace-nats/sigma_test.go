@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
@@ -281,15 +282,29 @@ func TestThePipelineToECSNamesEveryFieldOfTheSigmaRules(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join(sigmaDir, "ecs.pipeline.yaml"))), &pipeline); err != nil {
 		t.Fatal(err)
 	}
-	mapped := func(field string) bool {
+	mapped := func(field string) string {
 		for _, tr := range pipeline.Transformations {
-			for from := range tr.Mapping {
-				if field == from && tr.Type == "field_name_mapping" || strings.HasPrefix(field, from) && tr.Type == "field_name_prefix_mapping" {
-					return true
+			for from, to := range tr.Mapping {
+				if field == from && tr.Type == "field_name_mapping" {
+					return to
+				}
+				if rest, found := strings.CutPrefix(field, from); found && tr.Type == "field_name_prefix_mapping" {
+					return to + rest
 				}
 			}
 		}
-		return false
+		return ""
+	}
+	indexed := func(product, field string) bool {
+		var template any
+		if err := json.Unmarshal([]byte(readFile(t, filepath.Join(deployDir, "siem", product, "index-template.json"))), &template); err != nil {
+			t.Fatal(err)
+		}
+		node := at(template, "template", "mappings")
+		for name := range strings.SplitSeq(field, ".") {
+			node = at(node, "properties", name)
+		}
+		return node != nil
 	}
 	for _, tr := range pipeline.Transformations {
 		want := []map[string]string{{"type": "logsource", "product": "onlyoffice", "service": "docspace"}}
@@ -305,8 +320,10 @@ func TestThePipelineToECSNamesEveryFieldOfTheSigmaRules(t *testing.T) {
 			if !strings.HasPrefix(name, "data.") && name != "time" && name != "ingestmode" {
 				continue
 			}
-			if named++; !mapped(name) {
-				t.Errorf("%s: %s has no name in ECS documents", file, name)
+			named++
+			to := mapped(name)
+			if to == "" || !indexed("elastic", to) || !indexed("opensearch", to) {
+				t.Errorf("%s: %s is %q in ECS documents, which no index has", file, name, to)
 			}
 		}
 	}
