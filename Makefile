@@ -36,9 +36,23 @@ SEED ?= 0
 chaos: ## break a cluster and its connectors for CHAOS=10m, with MODE=atomic or dedup, as SEED says
 	go test ./cmd/docspace-nats -run TestChaos -v -timeout 0 -chaos $(CHAOS) -chaos-mode $(MODE) -chaos-seed $(SEED)
 
+SIEM ?= 100000
+
+.PHONY: siem
+siem: ## send SIEM=100000 rows through Bento, rsyslog, Telegraf and nats.js; as root it installs rsyslog where there is none
+	@if command -v dpkg >/dev/null && ! dpkg -s rsyslog rsyslog-relp >/dev/null 2>&1; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rsyslog rsyslog-relp; fi
+	go test ./cmd/docspace-nats -run TestSIEM -v -timeout 0 -siem $(SIEM) -siem-seed $(SEED)
+
 .PHONY: demo
 demo: ## simulated portal, embedded NATS and the connector in one process
 	go run ./cmd/docspace-nats demo
+
+.PHONY: consumers
+consumers: ## run the examples for consumers with nats, Go and Node.js, which it needs
+	cd deploy/consume && npm ci --no-audit --no-fund
+	GOBIN=$(CURDIR)/deploy/consume/bin go install github.com/nats-io/natscli/nats@v0.4.0
+	go test ./cmd/docspace-nats -run ExamplesForConsumers -consumers
 
 .PHONY: bench
 bench: ## run the benchmarks

@@ -29,8 +29,10 @@ const (
 	// killed process loses nothing: the operating system has the data.
 	localSync = 10 * time.Second
 
-	// lockName is the file in the directory that keeps a second process out.
-	lockName = "lock"
+	// lockName is the file in the directory that keeps a second process out,
+	// addressName the one that tells other programs where the server listens.
+	lockName    = "lock"
+	addressName = "address"
 
 	localPayload = 1 << 20
 	localConns   = 1024
@@ -171,6 +173,7 @@ func (l *Local) start() error {
 		l.o.Port = addr.Port
 	}
 	l.srv, l.trouble = srv, nil
+	l.tellAddress(srv)
 	return nil
 }
 
@@ -259,5 +262,6 @@ func (l *Local) Shutdown() {
 	l.stop()
 	<-l.done
 	l.halt(errors.New("the embedded server was shut down"))
+	_ = os.Remove(filepath.Join(l.o.Dir, addressName))
 	_ = l.lock.Close()
 }

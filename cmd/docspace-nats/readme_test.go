@@ -45,12 +45,17 @@ func TestTheReadmeShowsARealEvent(t *testing.T) {
 // other, since they share a file.
 func holdReadme(t *testing.T, part, want string) {
 	t.Helper()
-	path := filepath.Join(repositoryDir, "README.md")
+	holdPart(t, filepath.Join(repositoryDir, "README.md"), part, want)
+}
+
+// holdPart is holdReadme for any document.
+func holdPart(t *testing.T, path, part, want string) {
+	t.Helper()
 	begin, end := "<!-- "+part+":begin -->\n", "<!-- "+part+":end -->"
 	before, rest, begins := strings.Cut(readFile(t, path), begin)
 	got, after, ends := strings.Cut(rest, end)
 	if !begins || !ends {
-		t.Fatalf("README.md has no %s and %s", begin, end)
+		t.Fatalf("%s has no %s and %s", path, begin, end)
 	}
 	if *update {
 		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {

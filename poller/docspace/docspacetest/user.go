@@ -14,6 +14,7 @@ const (
 	systemUserID = "a37ee56e-3302-4a7b-b67e-ddbea64cd032"
 	guestUserID  = "712d9ec3-5d2b-4b13-824f-71f00191dcca"
 	noUserID     = "00000000-0000-0000-0000-000000000000"
+	everyoneID   = "c5cc67d1-c3e8-43c0-a3ad-3928ae3e5b5e" // a group
 )
 
 // A User is a person of the portal, or one of those it knows without a profile.

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// longestLine is more than any line tail writes: the largest message of a
+// server, with every character escaped, and a syslog header.
+const longestLine = 8 << 20
+
+// A tailFile appends lines to a file, which survives whatever happens to this
+// process: a line is there as a whole or not at all.
+type tailFile struct {
+	path    string
+	durable bool
+	f       *os.File // nil while it cannot be opened
+	size    int64    // of the whole lines in f
+}
+
+// openTailFile opens the file at once, so that a wrong path is an error and not
+// something to wait for.
+func openTailFile(path string, durable bool) (*tailFile, error) {
+	s := &tailFile{path: path, durable: durable}
+	return s, s.open()
+}
+
+// open creates the file or goes on with it. Its last line may be torn, when the
+// process was killed or the disk was full. Then its event was not acknowledged
+// and comes again: a durable tail takes the rest away, another one, which does not
+// know whose it is, ends the line.
+func (s *tailFile) open() (err error) {
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o640)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", s.path)
+	}
+	if err := lockTailFile(f); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	whole, err := wholeLines(f, info.Size())
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	switch {
+	case whole == info.Size():
+	case s.durable:
+		if err := f.Truncate(whole); err != nil {
+			return err
+		}
+	default:
+		if _, err := f.Write([]byte("\n")); err != nil {
+			return err
+		}
+		whole = info.Size() + 1
+	}
+	s.f, s.size = f, whole
+	return nil
+}
+
+var errNoLines = errors.New("ends with a line longer than tail writes; is it a file of lines? choose another")
+
+// wholeLines is the size of the file without the part after its last line end.
+func wholeLines(f io.ReaderAt, size int64) (int64, error) {
+	const portion = 64 << 10
+	buffer := make([]byte, portion)
+	for end := size; end > 0; {
+		begin := max(end-portion, 0)
+		n, err := f.ReadAt(buffer[:end-begin], begin)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if at := bytes.LastIndexByte(buffer[:n], '\n'); at >= 0 {
+			return begin + int64(at) + 1, nil
+		}
+		if end = begin; size-end > longestLine {
+			return 0, errNoLines
+		}
+	}
+	return 0, nil
+}
+
+// write appends lines. Where only a part fits, the torn line is taken back:
+// whole ones stay, since somebody may have read them.
+func (s *tailFile) write(_ context.Context, lines [][]byte) (int, error) {
+	if s.f == nil {
+		if err := s.open(); err != nil {
+			return 0, err
+		}
+	}
+	var all []byte
+	for _, line := range lines {
+		all = append(append(all, line...), '\n')
+	}
+	n, err := s.f.Write(all)
+	if err == nil {
+		s.size += int64(n)
+		return len(lines), nil
+	}
+	whole := bytes.LastIndexByte(all[:n], '\n') + 1
+	s.size += int64(whole)
+	if cut := s.f.Truncate(s.size); cut != nil {
+		err = errors.Join(err, cut)
+		s.reopen() // which looks at the last line again
+	}
+	return bytes.Count(all[:whole], []byte("\n")), err
+}
+
+// confirm makes sure that the disk has every line. After a failure the system
+// may have dropped some, so all that was not confirmed is written again.
+func (s *tailFile) confirm(context.Context) error {
+	if s.f == nil {
+		return nil
+	}
+	if err := s.f.Sync(); err != nil {
+		s.reopen()
+		return err
+	}
+	return nil
+}
+
+func (s *tailFile) keeps() bool { return true }
+
+func (s *tailFile) lag() time.Duration { return 0 }
+
+func (s *tailFile) reopen() {
+	if s.f != nil {
+		_ = s.f.Close()
+		s.f = nil
+	}
+}
+
+func (s *tailFile) close() error {
+	if s.f == nil {
+		return nil
+	}
+	return s.f.Close()
+}

@@ -1,0 +1,334 @@
+package publisher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	// readAhead is how many messages and bytes are under way to a reader; the
+	// bytes must be more than the largest message.
+	readAhead      = 500
+	readAheadBytes = 8 << 20
+
+	// readPull is how long the server keeps a request for messages, and
+	// readHeartbeat how often it says that it does.
+	readPull      = 10 * time.Second
+	readHeartbeat = 2 * time.Second
+
+	// readForgotten is when the server removes the consumer of a reader that
+	// is gone and has no durable one.
+	readForgotten = time.Minute
+)
+
+// A Position is where in a stream a reader begins. Its zero value is the first
+// message. Time is when a message was stored, not when its action happened.
+type Position struct {
+	Now  bool      // only what is stored from now on
+	Seq  uint64    // this sequence
+	Time time.Time // what was stored then or later
+}
+
+// ReaderOptions say what is read.
+type ReaderOptions struct {
+	Stream   string
+	Domain   string   // JetStream domain, "" for the server's own
+	Subjects []string // one at least; no message matches two
+	From     Position // of a durable consumer, where it begins when it is created
+
+	// Durable is the name of a consumer that remembers, in the stream, how far
+	// it was read; it is created when absent and never changed. Without one a
+	// reader remembers nothing.
+	Durable string
+
+	// Told, when set, hears what an operator wants to know and what does not
+	// end the reading. It must not block.
+	Told func(text string)
+
+	ackWait, patience time.Duration // DurableAckWait and otherReader, except in tests
+}
+
+// A Delivery is one message as it was stored.
+type Delivery struct {
+	Seq     uint64
+	Subject string
+	Stored  time.Time
+	Data    []byte
+
+	msg jetstream.Msg
+}
+
+// A Reader reads messages of a stream in the order in which they are stored,
+// each once as long as the process lives. What a durable one has not called
+// Done for is delivered again after a restart, in the same order.
+type Reader struct {
+	o    ReaderOptions
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	end  uint64 // last sequence of the stream at the start
+	last uint64 // handed out
+
+	consumer jetstream.Consumer
+	name     string
+	seen     atomic.Uint64 // last, for Drained
+	done     atomic.Uint64 // Done was called for this one
+	behind   uint64        // messages that were still to come at the last one
+}
+
+// OpenReader finds the stream and the place in it. The connection stays the
+// caller's.
+func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, error) {
+	if o.Told == nil {
+		o.Told = func(string) {}
+	}
+	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
+	r := &Reader{o: o, nc: nc, name: o.Durable}
+	var err error
+	if r.js, err = jetstream.NewWithDomain(nc, o.Domain); o.Domain == "" {
+		r.js, err = jetstream.New(nc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("JetStream client: %w", err)
+	}
+	info, err := r.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.end = info.State.LastSeq
+	if err := r.attach(ctx); err != nil {
+		return nil, err
+	}
+	r.begin(info.State.FirstSeq)
+	return r, nil
+}
+
+// begin notes what need not be read, and tells what cannot be: the server moves
+// a new consumer to the first message there is.
+func (r *Reader) begin(first uint64) {
+	at := r.consumer.CachedInfo()
+	switch {
+	case r.o.Durable != "" && at.Delivered.Consumer > 0:
+		r.passed(at.AckFloor.Stream)
+		r.done.Store(r.last)
+		r.tellMissed(r.last+1, first)
+	case r.o.From.Seq > 0:
+		r.passed(r.o.From.Seq - 1)
+		r.tellMissed(r.o.From.Seq, first)
+	default:
+		r.passed(at.Delivered.Stream)
+	}
+}
+
+// End is the last sequence the stream held when the reader was opened.
+func (r *Reader) End() uint64 { return r.end }
+
+// Read sends messages to the channel until ctx ends, when it returns nil, or
+// until nothing can be read any more: the stream or the durable consumer is
+// gone, or the permission is. Everything else it waits for.
+func (r *Reader) Read(ctx context.Context, to chan<- Delivery) error {
+	wait := backoff.WithContext(jittered(0), ctx)
+	told := false
+	for {
+		before := r.last
+		err := r.consume(ctx, to)
+		if r.last > before {
+			wait.Reset()
+			told = false
+		}
+		for err != nil && ctx.Err() == nil {
+			if r.final(err) {
+				return r.explain(err)
+			}
+			if !told && !errors.Is(err, errGap) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
+				told = true
+				r.o.Told(fmt.Sprintf("reading stream %s is interrupted: %v; trying again", r.o.Stream, r.explain(err)))
+			}
+			if pause(ctx, wait.NextBackOff()) {
+				err = r.attach(ctx)
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// errGap ends a consumption in which messages were sent that did not arrive.
+var errGap = errors.New("messages were lost on the way")
+
+// consume hands out what the consumer delivers. A message that is missing among
+// what the consumer says it delivered was lost with a connection; going on
+// would put it behind those that follow.
+func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
+	messages, err := r.consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
+		jetstream.PullExpiry(readPull), jetstream.PullHeartbeat(readHeartbeat))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for delivered := uint64(0); ; {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		at, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("message on %s: %w", msg.Subject(), err)
+		}
+		if delivered != 0 && at.Sequence.Consumer != delivered+1 {
+			return errGap
+		}
+		delivered = at.Sequence.Consumer
+		if r.known(at.Sequence.Stream, msg) {
+			continue
+		}
+		if err := r.missed(ctx, at.Sequence.Stream); err != nil {
+			return err
+		}
+		select {
+		case to <- Delivery{at.Sequence.Stream, msg.Subject(), at.Timestamp, msg.Data(), msg}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		r.passed(at.Sequence.Stream)
+		r.behind = at.NumPending
+	}
+}
+
+// known reports whether a message was handed out before. When it was done with
+// too, its acknowledgement did not arrive, and is repeated.
+func (r *Reader) known(seq uint64, msg jetstream.Msg) bool {
+	if seq > r.last {
+		return false
+	}
+	if seq <= r.done.Load() {
+		_ = msg.Ack() // when this fails too, it comes again
+	}
+	return true
+}
+
+func (r *Reader) passed(seq uint64) {
+	r.last = seq
+	r.seen.Store(seq)
+}
+
+// Done says that these messages, the next ones of those handed out, need not be
+// delivered again. Without a durable consumer it does nothing. An
+// acknowledgement that is lost costs nothing but its repetition.
+func (r *Reader) Done(these ...Delivery) {
+	if r.o.Durable == "" || len(these) == 0 {
+		return
+	}
+	for _, d := range these {
+		_ = d.msg.Ack()
+	}
+	r.done.Store(these[len(these)-1].Seq)
+}
+
+// Keep says that these messages are still being worked on. Without it, or
+// Done, a durable consumer delivers them again after DurableAckWait.
+func (r *Reader) Keep(these ...Delivery) {
+	if r.o.Durable == "" {
+		return
+	}
+	for _, d := range these {
+		_ = d.msg.InProgress()
+	}
+}
+
+// Drained reports whether there is nothing left to read: everything was handed
+// out and, with a durable consumer, done with.
+func (r *Reader) Drained(ctx context.Context) (bool, error) {
+	info, err := r.js.Consumer(ctx, r.o.Stream, r.name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && r.o.Durable == "" {
+		return false, nil // Read makes another one
+	}
+	if err != nil {
+		return false, r.explain(err)
+	}
+	at := info.CachedInfo()
+	return at.NumPending == 0 && at.NumAckPending == 0 && at.Delivered.Stream <= r.seen.Load(), nil
+}
+
+// Flush makes sure that the server has every acknowledgement.
+func (r *Reader) Flush(ctx context.Context) error {
+	if r.o.Durable == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	if err := r.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("acknowledge: %w; the last events will come again", err)
+	}
+	return nil
+}
+
+// attach makes the consumer from which the next messages come.
+func (r *Reader) attach(ctx context.Context) error {
+	if r.o.Durable != "" {
+		return r.bind(ctx)
+	}
+	config := jetstream.ConsumerConfig{
+		Name:              "tail_" + nuid.Next(),
+		AckPolicy:         jetstream.AckNonePolicy,
+		InactiveThreshold: readForgotten,
+		MemoryStorage:     true,
+		Replicas:          1,
+	}
+	r.o.From.apply(&config)
+	if r.consumer != nil {
+		Position{Seq: r.last + 1}.apply(&config)
+	}
+	return r.create(ctx, config)
+}
+
+// create creates the consumer, with one subject for all where the user may not
+// have consumers with several: the request for those names none, so a server
+// cannot tell what they read.
+func (r *Reader) create(ctx context.Context, config jetstream.ConsumerConfig) error {
+	subjects(r.o.Subjects).apply(&config)
+	consumer, err := r.js.CreateConsumer(ctx, r.o.Stream, config)
+	if err != nil && len(r.o.Subjects) > 1 && r.denied() {
+		r.o.Subjects = []string{cover(r.o.Subjects)}
+		subjects(r.o.Subjects).apply(&config)
+		consumer, err = r.js.CreateConsumer(ctx, r.o.Stream, config)
+	}
+	if err != nil {
+		return fmt.Errorf("consumer of stream %s: %w", r.o.Stream, r.explain(err))
+	}
+	r.consumer, r.name = consumer, config.Name
+	return nil
+}
+
+func (p Position) apply(config *jetstream.ConsumerConfig) {
+	config.DeliverPolicy, config.OptStartSeq, config.OptStartTime = jetstream.DeliverAllPolicy, 0, nil
+	switch {
+	case p.Now:
+		config.DeliverPolicy = jetstream.DeliverNewPolicy
+	case p.Seq > 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, p.Seq
+	case !p.Time.IsZero():
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &p.Time
+	}
+}
+
+// pause waits, and reports whether ctx lasted.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

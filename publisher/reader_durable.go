@@ -1,0 +1,141 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// DurableAckWait is how long a message may be worked on without a sign of
+	// life. It is also how long a restart after a crash waits with a server
+	// that cannot put a consumer back, before 2.14.
+	DurableAckWait = 30 * time.Second
+
+	// DurablePending is how many messages may be handed out and not done with.
+	DurablePending = 5000
+
+	// otherReader is how long a reader waits for another one with the same
+	// durable consumer, which may be a process that was cut off: its request
+	// for messages lives this long.
+	otherReader = readPull + 5*time.Second
+)
+
+// bind finds or creates the durable consumer and puts it back to the first
+// message that is not done with. Where it goes on matters for the order: what
+// was delivered before a crash would otherwise come after what follows it.
+func (r *Reader) bind(ctx context.Context) error {
+	consumer, err := r.js.Consumer(ctx, r.o.Stream, r.o.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if r.consumer != nil {
+			return jetstream.ErrConsumerDeleted
+		}
+		return r.create(ctx, r.durableConfig())
+	}
+	if err != nil {
+		return fmt.Errorf("consumer %s of stream %s: %w", r.o.Durable, r.o.Stream, r.explain(err))
+	}
+	if err := r.fits(consumer.CachedInfo().Config); err != nil {
+		return err
+	}
+	if consumer, err = r.alone(ctx, consumer); err != nil {
+		return err
+	}
+	if consumer.CachedInfo().NumAckPending > 0 {
+		if err := r.putBack(ctx); err != nil {
+			return err
+		}
+	}
+	r.consumer = consumer
+	return nil
+}
+
+func (r *Reader) durableConfig() jetstream.ConsumerConfig {
+	config := jetstream.ConsumerConfig{
+		Name:          r.o.Durable,
+		Durable:       r.o.Durable,
+		Description:   "docspace-nats tail",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       r.o.ackWait,
+		MaxDeliver:    -1, // a sink that is down for a week must not cost an event
+		MaxAckPending: DurablePending,
+	}
+	r.o.From.apply(&config)
+	return config
+}
+
+// alone waits until nobody else reads with the consumer: two readers would each
+// get a part of the events.
+func (r *Reader) alone(ctx context.Context, consumer jetstream.Consumer) (jetstream.Consumer, error) {
+	for end := time.Now().Add(r.o.patience); consumer.CachedInfo().NumWaiting > 0; {
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("consumer %s of stream %s: another process reads with it; stop that one, or give this one a name of its own", r.o.Durable, r.o.Stream)
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return nil, ctx.Err()
+		}
+		var err error
+		if consumer, err = r.js.Consumer(ctx, r.o.Stream, r.o.Durable); err != nil {
+			return nil, r.explain(err)
+		}
+	}
+	return consumer, nil
+}
+
+// putBack makes the consumer deliver again what it has delivered and nobody is
+// done with. Servers before 2.14 cannot be asked to; they do so by themselves,
+// in order, when the time for an acknowledgement is over.
+func (r *Reader) putBack(ctx context.Context) error {
+	began := time.Now()
+	_, err := r.js.ResetConsumer(ctx, r.o.Stream, r.o.Durable)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	wait := r.o.ackWait + time.Second - time.Since(began)
+	r.o.Told(fmt.Sprintf("consumer %s has messages that were delivered and not acknowledged; waiting %s for them to come again (%v)",
+		r.o.Durable, wait.Round(time.Second), r.explain(err)))
+	if !pause(ctx, wait) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// fits refuses a consumer whose settings would lose or reorder events, or that
+// reads others than asked for. It is never changed.
+func (r *Reader) fits(have jetstream.ConsumerConfig) error {
+	var differs []string
+	need := func(ok bool, setting string, have, need any) {
+		if !ok {
+			differs = append(differs, fmt.Sprintf("%s is %v, must be %v", setting, have, need))
+		}
+	}
+	filters := slices.Sorted(slices.Values(append(slices.Clone(have.FilterSubjects), notEmpty(have.FilterSubject)...)))
+	wanted := slices.Sorted(slices.Values(r.o.Subjects))
+	need(slices.Equal(filters, wanted) || slices.Equal(filters, []string{cover(wanted)}),
+		"the filter", strings.Join(filters, " and "), strings.Join(wanted, " and "))
+	need(have.DeliverSubject == "", "deliver_subject", have.DeliverSubject, "absent")
+	need(have.AckPolicy == jetstream.AckExplicitPolicy, "ack_policy", have.AckPolicy, "explicit")
+	need(have.MaxDeliver == -1, "max_deliver", have.MaxDeliver, "-1")
+	need(have.AckWait >= r.o.ackWait, "ack_wait", have.AckWait, "at least "+r.o.ackWait.String())
+	need(have.MaxAckPending < 0 || have.MaxAckPending >= readAhead, "max_ack_pending", have.MaxAckPending, fmt.Sprintf("at least %d", readAhead))
+	need(len(have.BackOff) == 0, "backoff", have.BackOff, "absent")
+	need(!have.HeadersOnly, "headers_only", have.HeadersOnly, "false")
+	need(have.ReplayPolicy == jetstream.ReplayInstantPolicy, "replay_policy", have.ReplayPolicy, "instant")
+	if len(differs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("consumer %s of stream %s exists with other settings: %s; remove it, or take another name",
+		r.o.Durable, r.o.Stream, strings.Join(differs, "; "))
+}
+
+func notEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
