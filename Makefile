@@ -2,7 +2,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help
 help: ## print these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
 check: ## what CI runs: everything that must hold before a change is merged
@@ -19,6 +19,14 @@ image: ## build the container image docspace-nats:$(VERSION)
 .PHONY: test
 test: ## run all tests with the race detector
 	go test -race ./...
+
+.PHONY: contract
+contract: ## hold the event contract against ajv, the AsyncAPI parser and the CloudEvents SDKs; needs Node.js
+	bash schema/testdata/contract/run
+
+.PHONY: release-contract
+release-contract: ## keep the version of the event contract in work as released, for ever
+	go test ./schema -run TestReleaseTheContract -count=1 -release
 
 CHAOS ?= 10m
 MODE ?= atomic
@@ -40,12 +48,18 @@ siem: ## send SIEM=100000 rows through Bento, rsyslog, Telegraf and nats.js; as 
 demo: ## simulated portal, embedded NATS and the connector in one process
 	go run ./cmd/docspace-nats demo
 
+.PHONY: consumers
+consumers: ## run the examples for consumers with nats, Go and Node.js, which it needs
+	cd deploy/consume && npm ci --no-audit --no-fund
+	GOBIN=$(CURDIR)/deploy/consume/bin go install github.com/nats-io/natscli/nats@v0.4.0
+	go test ./cmd/docspace-nats -run ExamplesForConsumers -consumers
+
 .PHONY: bench
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: generate
-generate: ## rewrite generated code and the README table
+generate: ## rewrite generated code, the schemas and the README table
 	go generate ./...
 	go test ./cmd/docspace-nats -run 'TestTheReadme' -update
 

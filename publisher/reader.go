@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,8 @@ type ReaderOptions struct {
 	// Told, when set, hears what an operator wants to know and what does not
 	// end the reading. It must not block.
 	Told func(text string)
+
+	ackWait, patience time.Duration // DurableAckWait and otherReader, except in tests
 }
 
 // A Delivery is one message as it was stored.
@@ -87,6 +90,7 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 	if o.Told == nil {
 		o.Told = func(string) {}
 	}
+	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
 	r := &Reader{o: o, nc: nc, name: o.Durable}
 	var err error
 	if r.js, err = jetstream.NewWithDomain(nc, o.Domain); o.Domain == "" {
@@ -103,15 +107,25 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 	if err := r.attach(ctx); err != nil {
 		return nil, err
 	}
+	r.begin(info.State.FirstSeq)
+	return r, nil
+}
+
+// begin notes what need not be read, and tells what cannot be: the server moves
+// a new consumer to the first message there is.
+func (r *Reader) begin(first uint64) {
 	at := r.consumer.CachedInfo()
-	if o.Durable == "" {
-		r.passed(at.Delivered.Stream)
-	} else {
+	switch {
+	case r.o.Durable != "" && at.Delivered.Consumer > 0:
 		r.passed(at.AckFloor.Stream)
 		r.done.Store(r.last)
+		r.tellMissed(r.last+1, first)
+	case r.o.From.Seq > 0:
+		r.passed(r.o.From.Seq - 1)
+		r.tellMissed(r.o.From.Seq, first)
+	default:
+		r.passed(at.Delivered.Stream)
 	}
-	r.tellMissed(info.State.FirstSeq)
-	return r, nil
 }
 
 // End is the last sequence the stream held when the reader was opened.
@@ -131,7 +145,7 @@ func (r *Reader) Read(ctx context.Context, to chan<- Delivery) error {
 			told = false
 		}
 		for err != nil && ctx.Err() == nil {
-			if final(err) {
+			if r.final(err) {
 				return r.explain(err)
 			}
 			if !told && !errors.Is(err, errGap) && !errors.Is(err, jetstream.ErrNoHeartbeat) {

@@ -61,7 +61,7 @@ func (r *Reader) durableConfig() jetstream.ConsumerConfig {
 		Durable:       r.o.Durable,
 		Description:   "docspace-nats tail",
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       DurableAckWait,
+		AckWait:       r.o.ackWait,
 		MaxDeliver:    -1, // a sink that is down for a week must not cost an event
 		MaxAckPending: DurablePending,
 	}
@@ -72,7 +72,7 @@ func (r *Reader) durableConfig() jetstream.ConsumerConfig {
 // alone waits until nobody else reads with the consumer: two readers would each
 // get a part of the events.
 func (r *Reader) alone(ctx context.Context, consumer jetstream.Consumer) (jetstream.Consumer, error) {
-	for end := time.Now().Add(otherReader); consumer.CachedInfo().NumWaiting > 0; {
+	for end := time.Now().Add(r.o.patience); consumer.CachedInfo().NumWaiting > 0; {
 		if time.Now().After(end) {
 			return nil, fmt.Errorf("consumer %s of stream %s: another process reads with it; stop that one, or give this one a name of its own", r.o.Durable, r.o.Stream)
 		}
@@ -96,7 +96,7 @@ func (r *Reader) putBack(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	wait := DurableAckWait + time.Second - time.Since(began)
+	wait := r.o.ackWait + time.Second - time.Since(began)
 	r.o.Told(fmt.Sprintf("consumer %s has messages that were delivered and not acknowledged; waiting %s for them to come again (%v)",
 		r.o.Durable, wait.Round(time.Second), r.explain(err)))
 	if !pause(ctx, wait) {
@@ -121,7 +121,7 @@ func (r *Reader) fits(have jetstream.ConsumerConfig) error {
 	need(have.DeliverSubject == "", "deliver_subject", have.DeliverSubject, "absent")
 	need(have.AckPolicy == jetstream.AckExplicitPolicy, "ack_policy", have.AckPolicy, "explicit")
 	need(have.MaxDeliver == -1, "max_deliver", have.MaxDeliver, "-1")
-	need(have.AckWait >= DurableAckWait, "ack_wait", have.AckWait, "at least "+DurableAckWait.String())
+	need(have.AckWait >= r.o.ackWait, "ack_wait", have.AckWait, "at least "+r.o.ackWait.String())
 	need(have.MaxAckPending < 0 || have.MaxAckPending >= readAhead, "max_ack_pending", have.MaxAckPending, fmt.Sprintf("at least %d", readAhead))
 	need(len(have.BackOff) == 0, "backoff", have.BackOff, "absent")
 	need(!have.HeadersOnly, "headers_only", have.HeadersOnly, "false")

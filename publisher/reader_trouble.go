@@ -19,8 +19,8 @@ func (r *Reader) stream(ctx context.Context) (*jetstream.StreamInfo, error) {
 }
 
 // final reports whether an error will stay however long one waits.
-func final(err error) bool {
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) ||
+func (r *Reader) final(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) && r.o.Durable != "" ||
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrConnectionClosed)
 }
 
@@ -52,25 +52,17 @@ func (r *Reader) missed(ctx context.Context, next uint64) error {
 		return err
 	}
 	r.behind = 0 // once for each time it falls behind
-	r.tellMissed(min(info.State.FirstSeq, next))
+	r.tellMissed(r.last+1, min(info.State.FirstSeq, next))
 	return nil
 }
 
-// tellMissed tells what was dropped between what was read and the first message
-// the stream still has.
-func (r *Reader) tellMissed(first uint64) {
-	from := r.last + 1
-	if r.last == 0 {
-		from = max(r.o.From.Seq, 1)
-		if r.o.From.Seq == 0 {
-			return // whoever begins with the first message misses nothing
-		}
+// tellMissed tells what was dropped between what should be read next and the
+// first message the stream still has.
+func (r *Reader) tellMissed(next, first uint64) {
+	if next < first {
+		r.o.Told(fmt.Sprintf("stream %s has dropped messages %d to %d before they were read, by its limits or a purge: up to %d events are missing here",
+			r.o.Stream, next, first-1, first-next))
 	}
-	if first <= from {
-		return
-	}
-	r.o.Told(fmt.Sprintf("stream %s has dropped messages %d to %d before they were read, by its limits or a purge: up to %d events are missing here",
-		r.o.Stream, from, first-1, first-from))
 }
 
 // subjects are the filter of a consumer.

@@ -18,10 +18,14 @@ const confirmLag = 5 * time.Second
 // acknowledgement: what was written may lie unread in the receiver's kernel, and
 // be gone with the receiver. So a connection is confirmed by its end: this side
 // says that nothing more comes, and the receiver, once it has read everything,
-// closes its own side. If it dies instead, with something unread, the system
-// resets the connection; if it dies with everything read, nobody takes the next
-// connection. What is left is the receiver's own memory: it must write what it
-// reads before it reads on, as rsyslog does with queue.type="Direct".
+// closes its own side. Should it die instead, then with something unread the
+// system resets the connection; with everything read and not yet written, the
+// system closes it just as the receiver would, but closes the next connection,
+// too, which was opened before for that reason.
+//
+// What is left to the receiver is to write what it reads before it reads on, as
+// rsyslog does with queue.type="Direct". And all connections must reach the
+// same process: behind a balancer of load this proves nothing.
 type tcpSink struct {
 	dialer   tailDialer
 	counted  bool // octet counting (RFC 6587), otherwise a line end
@@ -76,57 +80,32 @@ func (s *tcpSink) connect(ctx context.Context) error {
 var errClosed = errors.New("the receiver closed the connection before it confirmed what it has")
 
 func (s *tcpSink) confirm(ctx context.Context) error {
-	if !s.written {
+	switch {
+	case !s.written:
+		return nil
+	case s.conn.over():
+		s.reopen()
+		return errClosed
+	case s.trusting:
+		s.written = false
 		return nil
 	}
-	err := s.confirmed(ctx)
-	if err != nil || !s.trusting {
+	next, err := s.dialer.dial(ctx)
+	if err != nil {
 		s.reopen()
+		return err
+	}
+	witness := watch(next)
+	err = s.conn.finish(ctx)
+	s.reopen()
+	if err == nil {
+		err = witness.stays(ctx)
 	}
 	if err != nil {
+		_ = witness.Close()
 		return err
 	}
-	s.written = false
-	if s.trusting {
-		return nil
-	}
-	// Whoever closed for having been killed takes no other connection.
-	if err := s.connect(ctx); err != nil {
-		return fmt.Errorf("the receiver is gone: %w", err)
-	}
-	return nil
-}
-
-// confirmed ends the connection and waits for the receiver to do the same.
-func (s *tcpSink) confirmed(ctx context.Context) error {
-	if s.conn.over() {
-		return errClosed
-	}
-	if s.trusting {
-		return nil
-	}
-	// As long as something is on its way, a connection that the receiver has
-	// just closed for another reason could pass for one it closed in answer.
-	if err := s.conn.arrived(ctx); err != nil {
-		return err
-	}
-	half, ok := s.conn.Conn.(interface{ CloseWrite() error })
-	if !ok || s.conn.over() {
-		return errClosed
-	}
-	if err := half.CloseWrite(); err != nil {
-		return err
-	}
-	select {
-	case <-s.conn.ended:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(netPatience):
-		return fmt.Errorf("the receiver has not closed the connection %s after its end, so nobody knows what it has; if it never does, use --confirm none, or relp://", netPatience)
-	}
-	if !errors.Is(s.conn.err, io.EOF) && !errors.Is(s.conn.err, io.ErrUnexpectedEOF) {
-		return s.conn.err
-	}
+	s.conn = witness
 	return nil
 }
 
@@ -178,6 +157,51 @@ func (w *watchedConn) over() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// finish ends the connection and waits for the receiver to do the same.
+func (w *watchedConn) finish(ctx context.Context) error {
+	if err := w.arrived(ctx); err != nil {
+		return err
+	}
+	half, ok := w.Conn.(interface{ CloseWrite() error })
+	if !ok || w.over() || !established(w.Conn) {
+		return errClosed // for another reason than the end of what we send
+	}
+	if err := half.CloseWrite(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(netPatience)
+	defer timer.Stop()
+	select {
+	case <-w.ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return fmt.Errorf("the receiver has not closed the connection %s after its end, so nobody knows what it has; if it never does, use --confirm none, or relp://", netPatience)
+	}
+	if !errors.Is(w.err, io.EOF) && !errors.Is(w.err, io.ErrUnexpectedEOF) {
+		return w.err
+	}
+	return nil
+}
+
+// witnessed is how long a connection must stay open after the one before it was
+// closed. A system closes all connections of a process that dies at once.
+const witnessed = 100 * time.Millisecond
+
+// stays reports whether the receiver is still alive.
+func (w *watchedConn) stays(ctx context.Context) error {
+	timer := time.NewTimer(witnessed)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-w.ended:
+		return errors.New("the receiver has ended")
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -74,54 +74,34 @@ func signature(e *schema.Event) string {
 // A cefWriter appends fields, each followed by what separates it from the next.
 type cefWriter struct{ b []byte }
 
+// What has a meaning in CEF is escaped with a backslash.
+var (
+	cefHeaderEscaper = strings.NewReplacer(`\`, `\\`, `|`, `\|`)
+	cefValueEscaper  = strings.NewReplacer(`\`, `\\`, `=`, `\=`)
+)
+
 func (w *cefWriter) header(s string) {
-	w.b = appendEscaped(w.b, cut(s, cefHeader), func(r rune) string {
-		switch r {
-		case '\\':
-			return `\\`
-		case '|':
-			return `\|`
-		}
-		return ""
-	})
-	w.b = append(w.b, '|')
+	w.b = append(append(w.b, cefHeaderEscaper.Replace(value(s, cefHeader))...), '|')
 }
 
-func (w *cefWriter) text(key, value string, most int) {
-	start := len(w.b)
-	w.b = append(append(w.b, key...), '=')
-	empty := len(w.b)
-	w.b = appendEscaped(w.b, cut(strings.TrimSpace(value), most), func(r rune) string {
-		switch r {
-		case '\\':
-			return `\\`
-		case '=':
-			return `\=`
-		case '\n':
-			return `\n`
-		case '\r':
-			return `\r`
-		}
-		return ""
-	})
-	if len(w.b) == empty {
-		w.b = w.b[:start]
-		return
+func (w *cefWriter) text(key, text string, most int) {
+	if text = value(text, most); text != "" {
+		w.b = append(append(w.b, key...), '=')
+		w.b = append(append(w.b, cefValueEscaper.Replace(text)...), ' ')
 	}
-	w.b = append(w.b, ' ')
 }
 
-func (w *cefWriter) labelled(key, label, value string) {
+func (w *cefWriter) labelled(key, label, text string) {
 	start := len(w.b)
-	w.text(key, value, cefCustom)
+	w.text(key, text, cefCustom)
 	if len(w.b) > start {
 		w.text(key+"Label", label, cefName)
 	}
 }
 
 // number writes what is a number as one, and nothing else.
-func (w *cefWriter) number(key, label, value string) {
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+func (w *cefWriter) number(key, label, text string) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		w.labelled(key, label, strconv.FormatInt(n, 10))
 	}
 }

@@ -6,8 +6,6 @@ package line
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"docspace-nats/schema"
 )
@@ -62,30 +60,7 @@ func appendASCII(dst []byte, s string, most int) []byte {
 	return dst
 }
 
-// harmless drops or replaces what may not stand in a line: control characters
-// and line separators become a space, characters that reverse the direction of
-// what follows are removed.
-func harmless(r rune) (rune, bool) {
-	switch {
-	case '\u202a' <= r && r <= '\u202e', '\u2066' <= r && r <= '\u2069':
-		return 0, false
-	case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
-		return ' ', true
-	}
-	return r, true
-}
-
-// appendEscaped appends s, with escape applied first: it returns what stands
-// for a character, "" when nothing special does. Invalid UTF-8 becomes U+FFFD.
-func appendEscaped(dst []byte, s string, escape func(rune) string) []byte {
-	for _, r := range strings.TrimSpace(s) {
-		if special := escape(r); special != "" {
-			dst = append(dst, special...)
-			continue
-		}
-		if r, keep := harmless(r); keep {
-			dst = utf8.AppendRune(dst, r)
-		}
-	}
-	return dst
+// value is a text as it may stand in a line, at most so many characters long.
+func value(s string, most int) string {
+	return strings.TrimSpace(cut(schema.Text(s), most))
 }

@@ -2,6 +2,7 @@ package line
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"docspace-nats/schema"
@@ -59,6 +60,9 @@ func appendTime(dst []byte, at time.Time) []byte {
 	return at.AppendFormat(dst, "2006-01-02T15:04:05.000Z")
 }
 
+// sdEscaper escapes what has a meaning in a value of structured data.
+var sdEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `]`, `\]`)
+
 // appendStructured appends one element of structured data.
 func appendStructured(dst []byte, e *schema.Event, id string) []byte {
 	if id == "" {
@@ -79,13 +83,7 @@ func appendStructured(dst []byte, e *schema.Event, id string) []byte {
 			continue
 		}
 		dst = append(append(append(dst, ' '), p.name...), '=', '"')
-		dst = appendEscaped(dst, p.value, func(r rune) string {
-			switch r {
-			case '"', '\\', ']':
-				return `\` + string(r)
-			}
-			return ""
-		})
+		dst = append(dst, sdEscaper.Replace(value(p.value, cefName))...)
 		dst = append(dst, '"')
 	}
 	return append(dst, ']')
