@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
@@ -29,9 +30,6 @@ const (
 	// MinKeyBytes is how long the secret of a Key is at least.
 	MinKeyBytes = 32
 	maxKeyID    = 64
-	// distinct bytes are fewer in a secret that nobody drew at random: 32 random
-	// bytes have less than 16 once in 10¹⁵ times.
-	minDistinct = 16
 	// pseudonymChars of 5 bits are 100 bits: two of a billion people share a
 	// pseudonym once in 10¹² portals.
 	pseudonymChars = 20
@@ -60,17 +58,27 @@ func NewKey(id string, secret []byte) (*Key, error) {
 	if len(secret) < MinKeyBytes {
 		return nil, fmt.Errorf("must have at least %d random bytes, got %d", MinKeyBytes, len(secret))
 	}
-	seen := make(map[byte]bool)
-	for _, b := range secret {
-		seen[b] = true
-	}
-	if len(seen) < minDistinct {
+	if repetitive(secret) {
 		return nil, errors.New("must be random, and its bytes repeat")
 	}
 	secret = append([]byte(nil), secret...)
 	k := &Key{id: id}
 	k.macs.New = func() any { return hmac.New(sha256.New, secret) }
 	return k, nil
+}
+
+// repetitive reports what chance makes of random bytes once in 10¹⁵ times: few
+// different ones, or a beginning that comes again at the end.
+func repetitive(secret []byte) bool {
+	const fewest, comesAgain = 16, 8
+	seen := make(map[byte]bool)
+	for i, b := range secret {
+		seen[b] = true
+		if rest := secret[i+1:]; len(rest) >= comesAgain && bytes.HasPrefix(secret, rest) {
+			return true
+		}
+	}
+	return len(seen) < fewest
 }
 
 // ID is the public name of the key.

@@ -128,6 +128,7 @@ func TestAnAddressInATitleBecomesThatOfThePerson(t *testing.T) {
 		"mailto:zoe%40example.com.":             "mailto:" + mail,
 		"to zoe&#64;example.com|x":              "to " + mail + "|x",
 		"zoe＠example.com":                       mail,
+		"\"zoe m\"@example.com":                 redacted, // where does it begin?
 		"Zoë @ Sales":                           "Zoë @ Sales",
 		"@@a@@b":                                "@@a@@b",
 		"100% sure & done":                      "100% sure & done",
@@ -154,6 +155,7 @@ func TestAKeyThatCanBeGuessedIsRefusedAndNoneIsPrinted(t *testing.T) {
 	good := []byte("0123456789abcdefghijklmnopqrstuv")
 	for name, secret := range map[string][]byte{
 		"none": nil, "31 bytes": good[:31], "zeros": make([]byte, 64), "a word": bytes.Repeat([]byte("secret"), 8),
+		"a phrase": []byte("0123456789abcdefghijklm0123456789abcdefghijklm"),
 	} {
 		if _, err := NewKey("a", secret); err == nil || errors.Is(err, ErrKeyID) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)

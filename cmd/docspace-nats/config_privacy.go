@@ -28,7 +28,7 @@ func (c DocSpaceConfig) privacy() (schema.Privacy, problems) {
 			privacy, _ = schema.ParsePrivacy(c.Privacy, key)
 		}
 	case err != nil:
-		found.add("DOCSPACE_PRIVACY", "%s", err)
+		found.add("DOCSPACE_PRIVACY", "must be full, standard, pseudonymous or minimal, got %s", shownValue(c.Privacy))
 	case key.set():
 		found.add(key.name(), "must be set only with DOCSPACE_PRIVACY=pseudonymous or minimal: %s names people as the portal does", privacy)
 	case c.PrivacyKeyID != "":

@@ -170,7 +170,7 @@ func sentinelRow(t *testing.T, event []byte) map[string]any {
 	}
 	row := make(map[string]any)
 	for column, field := range map[string]string{
-		"TimeGenerated": "time", "RecordedTime": "recordedtime", "EventId": "id", "IngestMode": "ingestmode", "Data": "data",
+		"TimeGenerated": "time", "EventTime": "time", "RecordedTime": "recordedtime", "EventId": "id", "IngestMode": "ingestmode", "Data": "data",
 		"Portal": "data.portal", "AuditId": "data.audit_id", "FolderId": "data.feed.folder_id", "FolderTitle": "data.feed.title",
 		"Code": "data.action.code", "Operation": "data.action.key", "Category": "data.action.category", "Action": "data.ecs.action",
 		"Outcome": "data.outcome", "Severity": "data.severity",

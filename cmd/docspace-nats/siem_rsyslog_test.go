@@ -31,17 +31,17 @@ func TestSIEMRsyslogWritesEachEventInOneLineInOrder(t *testing.T) {
 	sender := func() *process { return start(t, exec.Command(program(t), args...), "NATS_URL="+s.url) }
 	tail := sender()
 	began := time.Now()
-	const kills = 6
+	const kills = 8
 	for i := range kills {
 		r.holds(t, len(s.events)*(i+1)/(kills+2)+s.rng.IntN(1+len(s.events)/(4*kills)))
 		t.Logf("%d lines after %s", r.lines(t), time.Since(began).Round(100*time.Millisecond))
-		if s.rng.IntN(2) == 0 || i == 0 {
-			tail.kill()
-			tail = sender()
-		}
-		if s.rng.IntN(2) == 0 || i == 1 {
+		// One at a time: rsyslog has something in hand only while tail sends.
+		if i%2 == 0 {
 			r.kill()
 			r.start(t)
+		} else {
+			tail.kill()
+			tail = sender()
 		}
 	}
 	s.waitRead(t, "siem-rsyslog")

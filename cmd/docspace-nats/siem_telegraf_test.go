@@ -34,7 +34,7 @@ func TestSIEMTelegrafGoesOnAfterARestartWithoutReadingAgain(t *testing.T) {
 	s.consumer(t, "push.json", "siem-telegraf", siemAckWait)
 	run := func() *process {
 		t.Helper()
-		return start(t, exec.Command(path, filepath.Join(siemDir, "telegraf", "docspace.conf")), "NATS_URL="+s.url, "EVENTS_FILE="+out)
+		return start(t, exec.Command(path, filepath.Join(siemDir, "telegraf", "docspace.conf")), "NATS_URL="+s.url, "TELEGRAF_FILE="+out)
 	}
 	p := run()
 	s.waitRead(t, "siem-telegraf")

@@ -70,6 +70,10 @@ func newSIEMSource(t *testing.T) *siemSource {
 	for _, title := range hostileTitles() {
 		s.portal.Upload(stranger, s.room, title)
 	}
+	// The longest event there is: it says its titles more than once.
+	long := strings.Repeat("🗂", 512)
+	cellar := s.portal.CreateRoom(nil, long)
+	s.portal.Rename(stranger, s.portal.Upload(stranger, cellar, long)[0], long[4:]+"|")
 	portal := httptest.NewServer(s.portal)
 	t.Cleanup(portal.Close)
 
