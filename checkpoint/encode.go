@@ -51,6 +51,7 @@ type wire struct {
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
 	Writer      string         `json:"writer,omitzero"`
 	Portal      string         `json:"portal,omitzero"`
+	Key         string         `json:"key,omitzero"`
 	Extra       jsontext.Value `json:",embed"`
 }
 
@@ -85,6 +86,7 @@ func (m Mark) Encode() ([]byte, error) {
 		LastPoll:    m.LastPoll.UTC(),
 		Writer:      m.Writer,
 		Portal:      m.Portal,
+		Key:         m.Key,
 		Extra:       m.extra,
 	}, json.Deterministic(true))
 	if err != nil {
@@ -141,6 +143,7 @@ func Decode(b []byte) (Mark, error) {
 		LastPoll:    w.LastPoll,
 		Writer:      w.Writer,
 		Portal:      w.Portal,
+		Key:         w.Key,
 		extra:       w.Extra,
 	}, nil
 }

@@ -86,6 +86,7 @@ type Mark struct {
 	LastPoll    time.Time // poll that led to this mark; idle polls write none
 	Writer      string    // process that wrote it
 	Portal      string    // host of the portal the folder is in; "" in marks of versions that did not say
+	Key         string    // recognises the key of the newest pseudonyms, without giving it away; "" before the first
 
 	// Unsettled says where in the stream rows lie that the mark does not account
 	// for: those of events stored at this sequence or above it. They are not

@@ -38,8 +38,8 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 		}
 	}
 	next = remember(next, r)
-	if p.opts.Feed.Privacy.Hides() {
-		next.Seal = untitled(next.Seal)
+	if key := p.opts.Feed.Privacy.Key(); key != nil {
+		next.Seal, next.Key = untitled(next.Seal), key.Print()
 	}
 	return next, events
 }

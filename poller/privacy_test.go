@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -143,6 +144,38 @@ func TestTheModeAndTheKeyChangeNoIDAndNoSubject(t *testing.T) {
 				t.Errorf("%s, mode %s: %s, and another says %s", name, letter, got, want)
 			}
 		}
+	}
+}
+
+func TestAnotherKeyWithTheSameIDIsRefusedAndWithItsOwnIsNot(t *testing.T) {
+	t.Parallel()
+	key := func(id, secret string) schema.Privacy {
+		k, err := schema.NewKey(id, []byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return schema.Minimal(k)
+	}
+	const one, two = "0123456789abcdefghijklmnopqrstuv", "another key, which is public, too"
+	r := newRig(t, Options{})
+	r.poller.opts.Feed.Privacy = key("2026-1", one)
+	r.act(10)
+	r.poll(t)
+	r.act(10)
+	r.poller.opts.Feed.Privacy = key("2026-1", two)
+	var other *OtherKeyError
+	if _, err := r.poller.Poll(t.Context(), r.room); !errors.As(err, &other) || other.Folder != r.room || other.ID != "2026-1" {
+		t.Fatalf("Poll = %v", err)
+	}
+	for _, privacy := range []schema.Privacy{schema.Standard, key("2026-1", one), key("2026-10", two)} {
+		r.poller.opts.Feed.Privacy = privacy
+		r.act(10)
+		r.poll(t)
+	}
+	r.holds(t)
+	mark, err := r.ledger.Mark(t.Context(), r.room)
+	if err != nil || mark.Key != r.poller.opts.Feed.Privacy.Key().Print() || strings.Contains(mark.Key, two[:8]) {
+		t.Errorf("the mark has the key %q, %v", mark.Key, err)
 	}
 }
 

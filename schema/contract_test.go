@@ -69,6 +69,18 @@ func TestEveryActionALogCanShowHasAGolden(t *testing.T) {
 	}
 }
 
+// Readers that keep what they read under its id keep all golden events.
+func TestNoTwoGoldenEventsShareAnID(t *testing.T) {
+	t.Parallel()
+	names := make(map[string]string)
+	for name, event := range goldenEvents(t) {
+		if other, taken := names[event.ID]; taken {
+			t.Errorf("%s and %s have the id %s", name, other, event.ID)
+		}
+		names[event.ID] = name
+	}
+}
+
 func TestEveryFieldOfTheSchemaOccursInAGolden(t *testing.T) {
 	t.Parallel()
 	occur := make(map[string]bool)

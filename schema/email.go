@@ -6,11 +6,11 @@ import (
 )
 
 // atSigns are the ways an at sign is written where one may be encoded.
-var atSigns = strings.NewReplacer("%40", "@", "&#64;", "@", "＠", "@")
+var atSigns = strings.NewReplacer("%40", "@", "&#64;", "@", "＠", "@", "﹫", "@")
 
 // hasEmail reports whether s holds an e-mail address, however it is encoded.
 func hasEmail(s string) bool {
-	if strings.ContainsAny(s, "%&＠") {
+	if strings.ContainsAny(s, "%&＠﹫") {
 		s = atSigns.Replace(s)
 	}
 	for {

@@ -100,6 +100,9 @@ func (p Privacy) PII() *PII {
 	return &PII{Mode: p.String(), KeyID: p.key.id}
 }
 
+// Key is what makes the pseudonyms, nil where there are none.
+func (p Privacy) Key() *Key { return p.key }
+
 // A Person is somebody who is neither the actor nor a member.
 type Person struct {
 	ID    string `json:"id,omitzero"`

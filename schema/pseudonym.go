@@ -67,6 +67,15 @@ func NewKey(id string, secret []byte) (*Key, error) {
 	return k, nil
 }
 
+// Print recognises the key: its id, and what only this secret makes. Nobody can
+// make pseudonyms with it.
+func (k *Key) Print() string {
+	return k.id + "/" + k.pseudonym("print", k.id)[len("print-"):][:printChars]
+}
+
+// printChars of 5 bits tell one key from another that got its id by mistake.
+const printChars = 8
+
 // repetitive reports what chance makes of random bytes once in 10¹⁵ times: few
 // different ones, or a beginning that comes again at the end.
 func repetitive(secret []byte) bool {

@@ -93,6 +93,11 @@ func TestAnotherPrivacyModeOrKeyStoresNoRowTwice(t *testing.T) {
 					t.Fatalf("%s: %v\n%s", mode, err, w.log.String())
 				}
 			}
+			w.keepPrivacy("minimal")
+			w.cfg.DocSpace.PrivacyKeyID = "2026-2" // which was another key's
+			if err := run(t.Context(), w.cfg, true, &w.log); err == nil || !strings.Contains(w.log.String(), `another key whose id is \"2026-2\"`) {
+				t.Errorf("run with a key under the id of another = %v", err)
+			}
 			ids, said := make(map[string]bool), 0
 			eachEvent(t, w.js, func(msg jetstream.Msg) error {
 				event, err := schema.Decode(msg.Data())

@@ -286,12 +286,15 @@ func published(marks []checkpoint.Mark) []int {
 	return folders
 }
 
-// ownMarks refuses a stream that holds the folders of another portal, before
-// those that have no mark yet are mixed into it.
+// ownMarks refuses a stream that holds the folders of another portal, or the
+// pseudonyms of another key with the id of ours, before more are mixed into it.
 func ownMarks(cfg Config, ours poller.Feed, marks []checkpoint.Mark) error {
 	for _, m := range marks {
-		var other *poller.OtherPortalError
-		if errors.As(ours.Owns(m), &other) {
+		owned := ours.Owns(m)
+		if key := new(poller.OtherKeyError); errors.As(owned, &key) {
+			return fmt.Errorf("stream %s: %w (DOCSPACE_PRIVACY_KEY, DOCSPACE_PRIVACY_KEY_ID)", cfg.NATS.Stream, key)
+		}
+		if other := new(poller.OtherPortalError); errors.As(owned, &other) {
 			return fmt.Errorf("stream %s: %w; set NATS_STREAM and NATS_SUBJECT_PREFIX to others for this portal, or, if it is the same portal under a new name, DOCSPACE_FORMERLY to %q",
 				cfg.NATS.Stream, other, other.Theirs)
 		}
