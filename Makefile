@@ -49,10 +49,11 @@ demo: ## simulated portal, embedded NATS and the connector in one process
 	go run ./cmd/docspace-nats demo
 
 .PHONY: consumers
-consumers: ## run the examples for consumers with nats, Go and Node.js, which it needs
-	cd deploy/consume && npm ci --no-audit --no-fund
-	GOBIN=$(CURDIR)/deploy/consume/bin go install github.com/nats-io/natscli/nats@v0.4.0
-	go test ./cmd/docspace-nats -run ExamplesForConsumers -consumers
+consumers: ## run the examples for consumers with nats, Go and Node.js; needs Node.js
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+		cp deploy/consume/package.json deploy/consume/package-lock.json "$$dir" && npm ci --prefix "$$dir" --no-audit --no-fund && \
+		GOBIN="$$dir" go install github.com/nats-io/natscli/nats@v0.4.0 && \
+		go test ./cmd/docspace-nats -run ExamplesForConsumers -consumers "$$dir"
 
 .PHONY: bench
 bench: ## run the benchmarks

@@ -2,8 +2,11 @@ package poller
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -212,4 +215,67 @@ func TestWhatAnEarlierFilterLeftOutIsNotTakenForMissing(t *testing.T) {
 			t.Fatalf("row %d was left out once, and is stored now", row.ID)
 		}
 	}
+}
+
+// A row that is missing and not left out is not made up for by rows that are,
+// where nobody can tell them apart.
+func TestRowsLeftOutMakeUpForNoMissingRow(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(r *rig, late int64){
+		"it cannot be rendered": func(r *rig, late int64) {
+			r.sick = append(r.sick, late)
+			r.portal.Poison(late, http.StatusInternalServerError)
+		},
+		"the stream has dropped what was around it": func(r *rig, _ int64) {
+			r.ledger.Drop(r.room, len(r.ledger.Events(r.room))-50)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newFilterRig(t)
+			r.mix(1200)
+			before := r.portal.Rows(r.room)
+			publish := r.reserveCode(5072)
+			r.mix(4000)
+			r.poll(t)
+			publish()
+			late := r.portal.Rows(r.room)[len(before)]
+			if late.Code != 5072 {
+				t.Fatalf("row %d is not the late one", late.ID)
+			}
+			lose(r, late.ID)
+			for range 6 {
+				r.poll(t)
+				r.later()
+			}
+			if mark := r.mark(t); mark.State != checkpoint.Unreconciled || mark.Accounted != r.portal.Count(r.room)-1 {
+				t.Fatalf("%v of %d rows, and one is missing; said %v", mark, r.portal.Count(r.room), r.said())
+			}
+			if len(r.sick) > 0 {
+				r.portal.Poison(late.ID, 0)
+				r.sick = nil
+				r.reconcile(t)
+				r.holdsLate(t)
+			}
+		})
+	}
+}
+
+func TestAHintOfARowLeftOutCostsOnePoll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newFilterRig(t)
+		r.watched(t, slow, func(s *Schedule) {
+			time.Sleep(10 * time.Second)
+			n := r.polls(func() {
+				r.left(1)
+				s.Hint(r.room)
+				time.Sleep(time.Minute)
+			})
+			if n != 1 {
+				t.Errorf("%d polls for a row that was there, want 1", n)
+			}
+		})
+		r.holds(t)
+	})
 }

@@ -65,20 +65,27 @@ func goldenEvents(t testing.TB) map[string]schema.Event {
 // eventsOfOtherReadings are events of rows that were read late, or long after
 // they happened, or are too large.
 func eventsOfOtherReadings(t testing.TB) map[string]schema.Event {
-	entry := func(name string) docspace.Entry { return decodePage(t, goldenEntries(t)[name]).Entries[0] }
-	plain, unknown, unnumbered := entry("5011-file-uploaded"), entry("unknown-code"), entry("server-without-row-ids")
-	long := plain
+	id := int64(91000)
+	entry := func(name string) docspace.Entry {
+		row := decodePage(t, goldenEntries(t)[name]).Entries[0]
+		if row.ID > 0 {
+			row.ID, id = id, id+1
+		}
+		return row
+	}
+	const plain = "5011-file-uploaded"
+	long, unknown := entry(plain), entry("unknown-code")
 	long.Data.Title = strings.Repeat("Minutes of the meeting ", 4000) + ".docx"
-	unknown.Raw = jsontext.Value(`{"id":90900,"action":{"id":5299,"key":"RoomSealEnabled"},"data":{"note":"` + strings.Repeat("sealed ", 10_000) + `"}}`)
+	unknown.Raw = jsontext.Value(`{"id":91001,"action":{"id":5299,"key":"RoomSealEnabled"},"data":{"note":"` + strings.Repeat("sealed ", 10_000) + `"}}`)
 	unread := goldenFeed
 	unread.Kind, unread.Title = "", ""
 	return map[string]schema.Event{
-		"reading-backfill":                goldenFeed.Event(plain, 0, schema.Backfill, false, recorded),
-		"reading-late":                    goldenFeed.Event(plain, 0, schema.Live, true, recorded),
-		"reading-late-without-row-ids":    goldenFeed.Event(unnumbered, 1, schema.Live, true, recorded),
-		"reading-of-a-folder-not-yet-met": unread.Event(plain, 0, schema.Live, false, recorded),
-		"truncated-raw":                   goldenFeed.Event(unknown, 0, schema.Live, false, recorded),
 		"truncated-title":                 goldenFeed.Event(long, 0, schema.Live, false, recorded),
+		"truncated-raw":                   goldenFeed.Event(unknown, 0, schema.Live, false, recorded),
+		"reading-backfill":                goldenFeed.Event(entry(plain), 0, schema.Backfill, false, recorded),
+		"reading-late":                    goldenFeed.Event(entry(plain), 0, schema.Live, true, recorded),
+		"reading-late-without-row-ids":    goldenFeed.Event(entry("server-without-row-ids"), 1, schema.Live, true, recorded),
+		"reading-of-a-folder-not-yet-met": unread.Event(entry(plain), 0, schema.Live, false, recorded),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/schema"
+	"docspace-nats/schema/schematest"
 )
 
 var (
@@ -31,6 +32,7 @@ var (
 // hold.
 func TestRandomHistoriesAreStoredExactlyOnce(t *testing.T) {
 	t.Parallel()
+	contract := schematest.Compile(t)
 	for _, version := range append(docspacetest.Versions()[1:], upgraded) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +44,7 @@ func TestRandomHistoriesAreStoredExactlyOnce(t *testing.T) {
 			for i := range uint64(*histories) {
 				synctest.Test(t, func(t *testing.T) {
 					h := newHistory(t, version, first+i)
+					h.contract = &contract
 					h.happen(t)
 					if err := h.judge(t); err != nil {
 						t.Fatalf("seed %d, %+v: %v", first+i, h.traits, err)
@@ -82,10 +85,11 @@ func drawTraits(version string, rng *rand.Rand) traits {
 type history struct {
 	*rig
 	traits
-	opts    Options
-	pollers []*Poller
-	anchor  time.Time
-	seed    uint64
+	opts     Options
+	pollers  []*Poller
+	anchor   time.Time
+	seed     uint64
+	contract *schematest.Contract // nil: events are not held against it
 
 	mu      sync.Mutex // hooks run inside requests
 	rng     *rand.Rand
@@ -352,6 +356,9 @@ func (h *history) judge(t *testing.T) error {
 		}
 	}
 	events := h.ledger.Events(h.room)
+	if err := h.contractual(events); err != nil {
+		return err
+	}
 	hidden, perhaps, err := h.compare(events)
 	if err != nil {
 		return fmt.Errorf("%w; %+v; said %v", err, last, h.said())
@@ -376,6 +383,20 @@ func (h *history) judge(t *testing.T) error {
 		}
 	}
 	return h.frugal(t, most)
+}
+
+// contractual holds that events, those about the connector's own work included,
+// are as their schemas say.
+func (h *history) contractual(events []schema.Event) error {
+	if h.contract == nil {
+		return nil
+	}
+	for _, event := range events {
+		if err := h.contract.Judge(event.Encode()); err != nil {
+			return fmt.Errorf("event %s: %w", event.ID, err)
+		}
+	}
+	return nil
 }
 
 // frugal holds that polls cost a bounded number of requests, with some for each

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 )
@@ -129,6 +130,19 @@ func TestRawRowsLoseEverythingThatMustNotBePublished(t *testing.T) {
 		if diff := cmp.Diff(want, privacy.RedactRaw([]byte(rawRow))); diff != "" {
 			t.Errorf("%s: %s", privacy, diff)
 		}
+	}
+}
+
+func TestARawRowShowsWhatItHolds(t *testing.T) {
+	t.Parallel()
+	const raw = "{\"title\":\"invoice\u202egpj.exe \U000e0041\u200d\ufe0f \u00e9 \x7f\"}"
+	got := Standard.RedactRaw([]byte(raw))
+	if want := `{"title":"invoice\u202egpj.exe \udb40\udc41\u200d\ufe0f é \u007f"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	var back struct{ Title string }
+	if err := json.Unmarshal([]byte(got), &back, json.MatchCaseInsensitiveNames(true)); err != nil || back.Title != "invoice\u202egpj.exe \U000e0041\u200d\ufe0f é \x7f" {
+		t.Errorf("%q, %v", back.Title, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -50,7 +51,7 @@ const (
 // RedactRaw returns the row as received without what must not be published:
 // of people only the id (in Full also the name) is kept; addresses on the web,
 // tokens and, in Standard, e-mail addresses are taken out. The order of the
-// members stays. It returns "" for a row that is too large, nested too deeply
+// members stays, and what Text may take out is written as escapes. It returns "" for a row that is too large, nested too deeply
 // or no JSON: no row is published that was not understood.
 //
 // In Pseudonymous it is the other way round, since a row that is not understood
@@ -69,7 +70,27 @@ func (p Privacy) RedactRaw(raw []byte) string {
 	if _, err := decoder.ReadToken(); err == nil {
 		return ""
 	}
-	return string(p.appendRedacted(make([]byte, 0, len(raw)), root, "", false))
+	return withEscapes(string(p.appendRedacted(make([]byte, 0, len(raw)), root, "", false)))
+}
+
+// withEscapes writes as escapes what Text may take out, so that a row as received
+// shows what it holds.
+func withEscapes(raw string) string {
+	escaped := func(r rune) bool { return r >= 0x7f && (shown(r) != r || joins(r) || selects(r)) }
+	if !strings.ContainsFunc(raw, escaped) {
+		return raw
+	}
+	var b strings.Builder
+	for _, r := range raw {
+		if !escaped(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }
 
 // A node is a JSON value that remembers the order of its members.

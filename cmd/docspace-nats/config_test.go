@@ -52,7 +52,7 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 	if problems != "<nil>" {
 		t.Fatalf("problems: %s", problems)
 	}
-	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} Events:{Include: Exclude: SchemaBase:} " +
+	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard PrivacyKey:[hidden] PrivacyKeyFile: PrivacyKeyID:} Events:{Include: Exclude: SchemaBase:} " +
 		"NATS:{URL: User: Password:[hidden] PasswordFile: Token:[hidden] TokenFile: NKeyFile: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: TLSFirst:false JSDomain: InboxPrefix:_INBOX " +
 		"Stream:DOCSPACE SubjectPrefix:docspace Commit:auto MsgID:auto Replicas:1 MaxAge:0s MaxBytes:0 DataDir:./data DataMaxBytes:0 DataSync:10s} " +
 		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"

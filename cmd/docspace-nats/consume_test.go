@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var allConsumers = flag.Bool("consumers", false, "fail where a program that runs the examples for consumers is missing, instead of skipping them")
+var consumerTools = flag.String("consumers", "", "directory with nats and node_modules, made by make consumers, for the examples that need more than Go; without it they are skipped")
 
 var consumeDir = filepath.Join(deployDir, "consume")
 
@@ -82,7 +82,7 @@ func (a *audience) run(cmd *exec.Cmd) *show {
 	a.t.Helper()
 	s := &show{a: a}
 	cmd.Stdout, cmd.Stderr = &s.out, &s.out
-	s.process = start(a.t, cmd, "PATH="+clientPath(), "HOME="+a.t.TempDir(), "NATS_URL="+a.url, "NATS_USER=reader", "NATS_PASSWORD="+natsPasswords["reader"])
+	s.process = start(a.t, cmd, "HOME="+a.t.TempDir(), "NATS_URL="+a.url, "NATS_USER=reader", "NATS_PASSWORD="+natsPasswords["reader"])
 	return s
 }
 
@@ -173,14 +173,7 @@ func TestTheGoExamplesForConsumersReadWhatTheySay(t *testing.T) {
 
 func TestTheJavaScriptExamplesForConsumersReadWhatTheySay(t *testing.T) {
 	t.Parallel()
-	needs(t, "node")
-	modules, err := filepath.Abs(filepath.Join(consumeDir, "node_modules"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(modules); err != nil {
-		lacking(t, "the npm packages of deploy/consume")
-	}
+	modules := tool(t, "node_modules")
 	holdProgram(t, func(a *audience, way string, since time.Time) *exec.Cmd {
 		t := a.t
 		text := a.example("js program", "// const consumer = … one of the three\n", a.example("js "+way, "", ""))
@@ -226,9 +219,11 @@ func holdProgram(t *testing.T, program func(a *audience, way string, since time.
 
 func TestTheCommandLineExamplesForConsumersReadWhatTheySay(t *testing.T) {
 	t.Parallel()
-	needs(t, "nats")
+	program := tool(t, "nats")
 	a := newAudience(t)
-	shell := func(text string) *exec.Cmd { return exec.Command("sh", "-c", "exec "+strings.TrimSpace(text)) }
+	shell := func(text string) *exec.Cmd {
+		return exec.Command("sh", "-c", "nats() { exec '"+program+"' \"$@\"; }\n"+text)
+	}
 	a.store("Today.docx")
 	a.run(shell(a.example("nats since", "24h", "24h"))).shows("Today.docx", "")
 
@@ -262,39 +257,26 @@ func TestTheCommandLineExamplesForConsumersReadWhatTheySay(t *testing.T) {
 	if c := a.siem(); taken.err != nil || c.AckFloor.Consumer != 100 || c.NumAckPending != 0 {
 		t.Errorf("%v, %d acknowledged, want 100\n%s", taken.err, c.AckFloor.Consumer, taken.out.String())
 	}
-	rest := a.run(shell(next)) // fewer than 100
+	rest := a.run(shell(next)) // fewer than 100: the page says that it ends with an error
 	<-rest.ended
-	if c := a.siem(); !rest.tells("Auditors") || rest.tells(`"Offer 0.docx"`) || c.NumPending != 0 || c.NumAckPending != 0 {
+	if c := a.siem(); rest.err == nil || !rest.tells("Auditors") || rest.tells(`"Offer 0.docx"`) || c.NumPending != 0 || c.NumAckPending != 0 {
 		t.Errorf("%v, %d left, %d not acknowledged\n%s", rest.err, c.NumPending, c.NumAckPending, rest.out.String())
 	}
 }
 
-// clientPath is where programs are looked for: first where make consumers puts
-// them.
-func clientPath() string {
-	bin, err := filepath.Abs(filepath.Join(consumeDir, "bin"))
+// tool is the path of what make consumers installs; without it the test is
+// skipped.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	if *consumerTools == "" {
+		t.Skipf("needs %s: make consumers runs this", name)
+	}
+	path, err := filepath.Abs(filepath.Join(*consumerTools, name))
 	if err != nil {
-		return os.Getenv("PATH")
+		t.Fatal(err)
 	}
-	return bin + string(os.PathListSeparator) + os.Getenv("PATH")
-}
-
-// needs skips the test where a program is missing.
-func needs(t *testing.T, program string) {
-	t.Helper()
-	for _, dir := range filepath.SplitList(clientPath()) {
-		if info, err := os.Stat(filepath.Join(dir, program)); err == nil && !info.IsDir() {
-			return
-		}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: run make consumers", err)
 	}
-	lacking(t, program)
-}
-
-// lacking skips the test, or fails it where all have to run.
-func lacking(t *testing.T, what string) {
-	t.Helper()
-	if *allConsumers {
-		t.Fatalf("%s is missing: run make consumers", what)
-	}
-	t.Skipf("%s is missing: make consumers runs this", what)
+	return path
 }

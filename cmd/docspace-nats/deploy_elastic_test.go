@@ -125,7 +125,7 @@ func TestTheIngestPipelineTellsPeopleGroupsFilesAndTheConnectorApart(t *testing.
 		"5011-file-uploaded.json":    {"file.type": "file", "file.extension": "docx", "file.directory": "Contracts"},
 		"5015-file-moved.json":       {"file.directory": "Done"},
 		"privacy-full.json":          {"user.domain": "example.com"},
-		"connector-gap.json":         {"user.full_name": nil, "event.id": "docs.example.com:1204-gap-17-663615e43ce24503", "event.sequence": nil},
+		"connector-gap-hidden.json":  {"user.full_name": nil, "event.id": "docs.example.com:1204-gap-70441-4eb04e6fee9a7398", "event.sequence": nil},
 		"raw-always.json":            {"docspace.raw": nil},
 	}
 	for _, tool := range searchTools {

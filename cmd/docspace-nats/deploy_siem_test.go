@@ -26,23 +26,12 @@ import (
 
 var siemDir = filepath.Join(deployDir, "siem")
 
-// goldenEvents are an event of every kind, by file name. Of a file that holds
-// several the others have their number after it.
+// goldenEvents are an event of every kind, by file name.
 func goldenEvents(t *testing.T) map[string][]byte {
 	t.Helper()
 	events := make(map[string][]byte)
-	dir := filepath.Join(repositoryDir, "poller", "testdata")
-	for _, file := range append(filesUnder(t, filepath.Join(dir, "events")), filepath.Join(dir, "connector-gap.json")) {
-		decoder := json.NewDecoder(strings.NewReader(readFile(t, file)))
-		for name, n := filepath.Base(file), 2; ; name, n = fmt.Sprint(filepath.Base(file), n), n+1 {
-			var event json.RawMessage
-			if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			events[name] = event
-		}
+	for _, file := range filesUnder(t, filepath.Join(repositoryDir, "schema", "testdata", "golden", "v1.0")) {
+		events[filepath.Base(file)] = []byte(readFile(t, file))
 	}
 	if len(events) < 100 {
 		t.Fatalf("only %d golden events: is this looking in the right place?", len(events))

@@ -18,11 +18,13 @@ var trials = map[string]trial{
 		fires: []scenario{
 			{name: "25 files, folders and versions of every kind in five minutes", acts: []act{repeat(25, 12*seconds,
 				mallory.trashes(), mallory.deletes(), mallory.trashesFolder(), mallory.deletesFolder(), mallory.removesVersion())}},
+			{name: "25 files by somebody known by a pseudonym", minimal: true, acts: []act{repeat(25, seconds, mallory.deletes())}},
 		},
 		quiet: []scenario{
 			{name: "24 files", acts: []act{repeat(24, seconds, mallory.deletes())}},
 			{name: "25 files in more than five minutes", acts: []act{repeat(25, 13*seconds, mallory.deletes())}},
 			{name: "26 files by two people", acts: []act{repeat(26, seconds, mallory.deletes(), eve.deletes())}},
+			{name: "26 files by two people known by pseudonyms", minimal: true, acts: []act{repeat(26, seconds, mallory.deletes(), eve.deletes())}},
 			{name: "25 files before anybody watched", history: []act{repeat(25, seconds, mallory.deletes())}},
 			{name: "13 files the logs of a room and of its folder both tell of", watched: []string{"Sales", "Drafts"},
 				acts: []act{repeat(13, seconds, mallory.deletesDraft())}},
@@ -99,6 +101,8 @@ var trials = map[string]trial{
 	"docspace_files_renamed_to_unfamiliar_type": {
 		fires: []scenario{
 			{name: "20 files in five minutes", acts: []act{repeat(20, 14*seconds, mallory.renames(".locked"))}},
+			// Without names there are no endings: the README of the rules says so.
+			{name: "20 files renamed to a familiar type, told without names", minimal: true, acts: []act{repeat(20, seconds, mallory.renames(".docx"))}},
 			{name: "20 files without an ending", acts: []act{repeat(20, seconds, mallory.renames(""))}},
 		},
 		quiet: []scenario{
@@ -152,10 +156,13 @@ var trials = map[string]trial{
 			{name: "a file copied", acts: []act{mallory.copies("Legal")}},
 			{name: "a folder moved", acts: []act{mallory.movesFolder("Legal")}},
 			{name: "a folder copied", acts: []act{mallory.copiesFolder("Legal")}},
+			// Without names, what comes looks like what leaves: the README of the rules says so.
+			{name: "a file that came, told without names", minimal: true, watched: []string{"Legal"}, acts: []act{mallory.moves("Legal")}},
 		},
 		quiet: []scenario{
 			{name: "moved within the room", acts: []act{mallory.moves("Drafts")}},
 			{name: "moved within the room to a folder without a name", acts: []act{mallory.moves("Untitled")}},
+			{name: "moved within the room, told without names", minimal: true, acts: []act{mallory.moves("Drafts")}},
 			{name: "seen by the room it came to only", watched: []string{"Legal"}, acts: []act{mallory.moves("Legal")}},
 			{name: "deleted", acts: []act{mallory.trashes()}},
 		},

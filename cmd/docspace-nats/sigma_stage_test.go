@@ -21,17 +21,17 @@ import (
 // watched by the real connector: two rooms, "Sales" with files and a folder
 // "Drafts" with files, and "Legal", which is empty.
 type stage struct {
-	t       *testing.T
-	portal  *docspacetest.Portal
-	cfg     Config
-	now     atomic.Int64 // of the portal, in seconds
-	people  map[person]*docspacetest.User
-	rooms   map[string]int
-	stock   map[string][]int // what nobody has touched yet, by "file", "folder", "draft"
-	qa      docspacetest.Group
-	lasting bool // the connector is expected to be in trouble
-	stream  jetstream.Stream
-	js      jetstream.JetStream
+	t        *testing.T
+	portal   *docspacetest.Portal
+	cfg      Config
+	now      atomic.Int64 // of the portal, in seconds
+	people   map[person]*docspacetest.User
+	rooms    map[string]int
+	stock    map[string][]int // what nobody has touched yet, by "file", "folder", "draft"
+	qa       docspacetest.Group
+	troubled bool // the connector need not get to the end of every folder
+	js       jetstream.JetStream
+	stream   jetstream.Stream
 }
 
 // An act is what happens next on a stage.
@@ -40,12 +40,13 @@ type act func(*stage)
 // A scenario is what people do, for a rule to find or to leave alone.
 type scenario struct {
 	name      string
-	history   []act // before anybody watched, from ago on
-	ago       time.Duration
-	acts      []act    // while the connector runs
-	elsewhere []act    // the same in another portal, by people of the same ids
-	watched   []string // names of rooms and folders; none: all rooms
-	troubled  bool     // the connector does not get to the end of every folder
+	history   []act         // before anybody watched
+	ago       time.Duration // when the history began; default ten minutes
+	acts      []act         // while the connector runs
+	elsewhere []act         // the same in another portal, by people of the same ids
+	watched   []string      // names of rooms and folders; none: all rooms
+	troubled  bool          // the connector does not get to the end of every folder
+	minimal   bool          // nothing that people typed is published, and ids as pseudonyms
 }
 
 // play lets a scenario happen and returns the events in the streams, as any
@@ -66,11 +67,15 @@ func (c scenario) playIn(s *stage, history, acts []act) []sigmatest.Event {
 	for _, name := range c.watched {
 		s.cfg.DocSpace.Folders = append(s.cfg.DocSpace.Folders, s.rooms[name])
 	}
+	if c.minimal {
+		s.cfg.DocSpace.Privacy, s.cfg.DocSpace.PrivacyKeyID = "minimal", "2026-1"
+		s.cfg.DocSpace.PrivacyKey = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
+	}
 	s.now.Store(time.Now().Add(-cmp.Or(c.ago, 10*time.Minute)).Unix())
 	s.perform(history)
 	s.watch()
 	s.now.Store(time.Now().Add(2 * time.Second).Unix())
-	s.lasting = c.troubled
+	s.troubled = c.troubled
 	s.perform(acts)
 	s.watch()
 	return s.events()
@@ -83,7 +88,7 @@ func newStage(t *testing.T, server, stream string) *stage {
 	}
 	s.now.Store(time.Now().AddDate(0, 0, -10).Unix())
 	s.portal = docspacetest.New(docspacetest.Options{Seed: 1, Now: func() time.Time { return time.Unix(s.now.Load(), 0) }})
-	for _, p := range []person{"Mallory", "Eve"} {
+	for _, p := range []person{mallory, eve} {
 		s.people[p] = s.portal.AddUser(string(p), string(p)+"@example.com")
 	}
 	s.people[anybody] = docspacetest.Guest()
@@ -120,7 +125,7 @@ func (s *stage) watch() {
 		s.t.Fatal(err)
 	}
 	defer c.close()
-	if err := c.catchUp(s.t.Context(), zerolog.Nop()); err != nil && !s.lasting {
+	if err := c.catchUp(s.t.Context(), zerolog.Nop()); err != nil && !s.troubled {
 		s.t.Fatal(err)
 	}
 	if s.js == nil {

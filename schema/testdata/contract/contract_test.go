@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,23 +211,13 @@ func storeGoldens(t *testing.T, mode publisher.Mode) (names []string, stored []*
 	goldens := schematest.Goldens(t)
 	var events []schema.Event
 	var ids []int64
-	seen := make(map[string]bool)
-	for name := range goldens {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	names = slices.DeleteFunc(names, func(name string) bool {
+	for i, name := range slices.Sorted(maps.Keys(goldens)) {
 		event, err := schema.Decode(goldens[name])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if seen[event.ID] { // the same row, read in another way
-			return true
-		}
-		seen[event.ID] = true
-		events, ids = append(events, event), append(ids, int64(len(ids)+1))
-		return false
-	})
+		names, events, ids = append(names, name), append(events, event), append(ids, int64(i+1))
+	}
 	next := checkpoint.Mark{Folder: 1204, State: checkpoint.Watching, Accounted: len(events)}.Remember(ids...)
 	if _, err := js.Commit(ctx, 1204, events, checkpoint.Mark{Folder: 1204}, next); err != nil {
 		t.Fatal(err)

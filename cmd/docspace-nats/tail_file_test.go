@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestAFileHoldsEveryEventHoweverOftenTailIsKilled(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 20_000)
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	args := []string{"tail", "--durable", "siem", "--from", "beginning", "--file", path}
+	env := []string{"NATS_URL=" + r.server.URL(), "GOMAXPROCS=1"}
+	size := func() int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	for range 20 {
+		p := start(t, exec.Command(program(t), args...), env...)
+		more := size() + r.rng.Int64N(900_000)
+		tick := time.NewTicker(time.Millisecond)
+		for quiet := time.Now().Add(2 * time.Second); size() < more && time.Now().Before(quiet); {
+			<-tick.C
+		}
+		tick.Stop()
+		p.kill()
+		if r.rng.IntN(2) == 0 { // as a kill in the middle of a write leaves it
+			tear(t, path, r.rng.Int64N(700))
+		}
+	}
+	start(t, exec.Command(program(t), append(args, "--no-follow")...), env...).finish(t)
+	r.holds(idsOf(t, readFile(t, path)))
+	r.acknowledged("siem")
+}
+
+// tear adds a part of an event.
+func tear(t *testing.T, path string, n int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"specversion":"1.0","id":"` + strings.Repeat("9", int(n))); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFileThatWasRenamedIsMadeAnewOnSIGHUP(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 500)
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	p := start(t, exec.Command(program(t), "tail", "--durable", "siem", "--from", "beginning", "--file", path), "NATS_URL="+r.server.URL())
+	lines := func() int {
+		b, _ := os.ReadFile(path)
+		return bytes.Count(b, []byte("\n"))
+	}
+	waitUntil(t, "the first events are there", func() bool { return lines() == 500 })
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	// The file is made anew with the first line that is written to it.
+	waitUntil(t, "the file is there again", func() bool {
+		r.store(1)
+		return lines() > 0
+	})
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.finish(t)
+	r.acknowledged("siem")
+	r.holds(idsOf(t, readFile(t, path+".1")+readFile(t, path)))
+}
+
+func TestATornLastLineIsRepaired(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		before  string
+		durable bool
+		want    string
+	}{
+		{"", true, "new\n"},
+		{"a\nb\n", true, "a\nb\nnew\n"},
+		{"a\nb", true, "a\nnew\n"},
+		{"torn", true, "new\n"},
+		{"a\n" + strings.Repeat("x", 200_000), true, "a\nnew\n"},
+		{"a\nb", false, "a\nb\nnew\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := openTailFile(path, c.durable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := f.write(t.Context(), [][]byte{[]byte("new")}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if err := f.close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := readFile(t, path); got != c.want {
+			t.Errorf("%.10q: got %.40q, want %.40q", c.before, got, c.want)
+		}
+	}
+}
+
+func TestAFileWithoutLinesIsNotCut(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f")
+	image := bytes.Repeat([]byte{1}, longestLine+200_000)
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openTailFile(path, true); err == nil || !strings.Contains(err.Error(), "is it a file of lines?") {
+		t.Errorf("got %v", err)
+	}
+	if got := readFile(t, path); got != string(image) {
+		t.Error("it was changed")
+	}
+}
+
+func TestTwoTailsDoNotShareAFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f")
+	first, err := openTailFile(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openTailFile(path, true); err == nil || !strings.Contains(err.Error(), "another tail") {
+		t.Errorf("got %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := openTailFile(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.close()
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"docspace-nats/publisher/natstest"
+)
+
+// tailSyslog are the ways to hand over syslog.
+var tailSyslog = []struct {
+	name, scheme string
+	take         func(*tailReceiver, net.Conn, *tailLife)
+	secure       bool
+	args         []string
+}{
+	{"tcp", "tcp://", takeCounted, false, nil},
+	{"tcp lines", "tcp://", takeLines, false, []string{"--framing", "newline"}},
+	{"relp", "relp://", takeRELP, false, nil},
+	{"tls", "tls://", takeCounted, true, nil},
+	{"relp tls", "relp+tls://", takeRELP, true, nil},
+}
+
+func TestAReceiverThatDiesAgainAndAgainLosesNoEvent(t *testing.T) {
+	t.Parallel()
+	for _, way := range tailSyslog {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTailRig(t, 5_000)
+			args := append([]string{"--durable", "siem", "--from", "beginning", "-o", "syslog"}, way.args...)
+			var secure *tls.Config
+			if way.secure {
+				var files []string
+				secure, files = tailTLS(t)
+				args = append(args, files...)
+			}
+			receiver := newTailReceiver(t, secure, way.take)
+			is := r.start(append(args, "--to", way.scheme+receiver.addr)...)
+			for range 8 {
+				receiver.waitMore(1 + r.rng.IntN(700))
+				receiver.kill()
+				receiver.live()
+			}
+			receiver.waitAll(r)
+			is.stop()
+			is.finish()
+			r.holds(receiver.ids())
+			r.acknowledged("siem")
+		})
+	}
+}
+
+// waitMore waits for that many more lines, or for as long as some come.
+func (r *tailReceiver) waitMore(n int) {
+	r.t.Helper()
+	quiet := time.NewTimer(time.Second)
+	defer quiet.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for until := r.count() + n; r.count() < until; {
+		select {
+		case <-tick.C:
+		case <-quiet.C:
+			return
+		}
+	}
+}
+
+// waitAll waits until every event was taken.
+func (r *tailReceiver) waitAll(rig *tailRig) {
+	r.t.Helper()
+	waitUntil(r.t, "every event is there", func() bool {
+		if r.count() < len(rig.ids) {
+			return false
+		}
+		seen := make(map[string]bool)
+		for _, id := range r.ids() {
+			seen[id] = true
+		}
+		return len(seen) == len(rig.ids)
+	})
+}
+
+// acknowledged holds that the stream would deliver nothing again.
+func (r *tailRig) acknowledged(durable string) {
+	r.t.Helper()
+	waitUntil(r.t, "everything is acknowledged", func() bool {
+		consumer, err := r.js.Consumer(r.t.Context(), "DOCSPACE", durable)
+		return err == nil && consumer.CachedInfo().NumAckPending == 0 && consumer.CachedInfo().NumPending == 0
+	})
+}
+
+// Both ends die, one of them as a process that is killed.
+func TestBothEndsDieAndNoEventIsLost(t *testing.T) {
+	t.Parallel()
+	for _, way := range tailSyslog[:3] {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTailRig(t, 5_000)
+			receiver := newTailReceiver(t, nil, way.take)
+			args := append([]string{"tail", "--durable", "siem", "--from", "beginning", "-o", "syslog", "--to", way.scheme + receiver.addr}, way.args...)
+			env := []string{"NATS_URL=" + r.server.URL(), "GOMAXPROCS=1"}
+			p := start(t, exec.Command(program(t), args...), env...)
+			for range 8 {
+				receiver.waitMore(1 + r.rng.IntN(700))
+				if r.rng.IntN(2) == 0 {
+					p.kill()
+					p = start(t, exec.Command(program(t), args...), env...)
+				} else {
+					receiver.kill()
+					receiver.live()
+				}
+			}
+			p.kill()
+			start(t, exec.Command(program(t), append(args, "--no-follow")...), env...).finish(t)
+			r.holds(receiver.ids())
+			r.acknowledged("siem")
+		})
+	}
+}
+
+func TestAReceiverThatIsAwayIsWaitedForAndToldOfOnce(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 100)
+	receiver := newTailReceiver(t, nil, takeRELP)
+	receiver.kill()
+	is := r.start("--durable", "siem", "--from", "beginning", "--to", "relp://"+receiver.addr)
+	is.says("trying again, nothing is lost meanwhile")
+	receiver.live()
+	receiver.waitAll(r)
+	is.says("works again")
+	is.stop()
+	is.finish()
+	r.holds(receiver.ids())
+	if n := strings.Count(is.stderr.String(), "trying again"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, is.stderr.String())
+	}
+}
+
+func TestAReceiverThatTellsNothingIsTrustedOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 10)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	is := r.start("--durable", "siem", "--from", "beginning", "-o", "cef", "--confirm", "none", "--no-follow", "--to", "tcp://"+listener.Addr().String())
+	is.finish()
+	r.acknowledged("siem")
+	dead := r.start("--durable", "other", "--from", "beginning", "-o", "cef", "--to", "tcp://"+listener.Addr().String())
+	dead.says("has not closed the connection")
+	consumer, err := r.js.Consumer(t.Context(), "DOCSPACE", "other")
+	if err != nil || consumer.CachedInfo().AckFloor.Stream != 0 {
+		t.Errorf("acknowledged to %d, %v", consumer.CachedInfo().AckFloor.Stream, err)
+	}
+}
+
+func TestAnUnknownReceiverGetsNothing(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 10)
+	secure, _ := tailTLS(t)
+	receiver := newTailReceiver(t, secure, takeCounted)
+	_, files := tailTLS(t)
+	is := r.start(append(files, "--durable", "siem", "--from", "beginning", "-o", "syslog", "--to", "tls://"+receiver.addr)...)
+	is.says("certificate signed by unknown authority")
+	if receiver.count() > 0 {
+		t.Error("it got events")
+	}
+}
+
+// tailTLS is a receiver that demands a certificate, and the flags to have one.
+func tailTLS(t *testing.T) (*tls.Config, []string) {
+	t.Helper()
+	authority := natstest.NewAuthority(t)
+	cert, key := authority.Issue("receiver").Files(t)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(authority.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	clientCert, clientKey := authority.Issue("tail").Files(t)
+	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert},
+		[]string{"--ca", authority.File(), "--cert", clientCert, "--key", clientKey}
+}
+
+func TestAnswersThatAreNoRELPAreErrors(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "1 rsp 6 500 No\n", "2 rsp 6 200 OK\n", "1 rsp 999999999 200 OK\n", "1 rsp -1 \n", strings.Repeat("1", 100), "0 serverclose 0\n", ""} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			conn, err := listener.Accept()
+			if err == nil {
+				_, _ = conn.Read(make([]byte, 1000))
+				_, _ = conn.Write([]byte(answer))
+				_ = conn.Close()
+			}
+		}()
+		if _, err := openRELP(t.Context(), tailDialer{address: listener.Addr().String()}); err == nil {
+			t.Errorf("%q was taken for an answer", answer)
+		}
+		_ = listener.Close()
+	}
+}
+
+func TestTransactionNumbersBeginAnew(t *testing.T) {
+	t.Parallel()
+	if got := nextRELP(relpLast); got != 1 {
+		t.Errorf("got %d", got)
+	}
+	n := 1 + rand.IntN(relpLast-1)
+	if got := nextRELP(n); got != n+1 {
+		t.Errorf("got %d after %d", got, n)
+	}
+}

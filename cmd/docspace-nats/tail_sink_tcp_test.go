@@ -1,0 +1,120 @@
+package main
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// A tailPeer is the other side of a tcpSink, played by hand.
+type tailPeer struct {
+	t        *testing.T
+	listener net.Listener
+	sink     *tcpSink
+}
+
+func newTailPeer(t *testing.T) *tailPeer {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tailPeer{t: t, listener: listener, sink: &tcpSink{dialer: tailDialer{address: listener.Addr().String()}}}
+	t.Cleanup(func() { _, _ = listener.Close(), p.sink.close() })
+	return p
+}
+
+// write writes a line and returns the connection it comes on.
+func (p *tailPeer) write() net.Conn {
+	p.t.Helper()
+	if n, err := p.sink.write(p.t.Context(), [][]byte{[]byte("one event")}); n != 1 || err != nil {
+		p.t.Fatal(n, err)
+	}
+	return p.accept()
+}
+
+func (p *tailPeer) accept() net.Conn {
+	p.t.Helper()
+	conn, err := p.listener.Accept()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (p *tailPeer) confirm() chan error {
+	done := make(chan error, 1)
+	go func() { done <- p.sink.confirm(p.t.Context()) }()
+	return done
+}
+
+// holds reports what confirm returned.
+func (p *tailPeer) holds(done chan error, want bool) {
+	p.t.Helper()
+	select {
+	case err := <-done:
+		if (err == nil) != want {
+			p.t.Errorf("confirmed: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		p.t.Error("it waits")
+	}
+}
+
+func TestAReceiverThatReadEverythingAndClosedHasConfirmed(t *testing.T) {
+	t.Parallel()
+	p := newTailPeer(t)
+	first := p.write()
+	done := p.confirm()
+	next := p.accept()
+	if read, err := io.ReadAll(first); err != nil || string(read) != "one event\n" {
+		t.Errorf("%q, %v", read, err)
+	}
+	_ = first.Close()
+	p.holds(done, true)
+	if _, err := p.sink.write(t.Context(), [][]byte{[]byte("two")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(next, make([]byte, len("two\n"))); err != nil {
+		t.Errorf("the next line is not on the next connection: %v", err)
+	}
+}
+
+func TestAReceiverThatDiesWithSomethingUnreadHasNotConfirmed(t *testing.T) {
+	t.Parallel()
+	p := newTailPeer(t)
+	first := p.write()
+	done := p.confirm()
+	p.accept()
+	_ = first.Close()
+	p.holds(done, false)
+}
+
+func TestAReceiverThatDiesBeforeItWritesWhatItReadHasNotConfirmed(t *testing.T) {
+	t.Parallel()
+	p := newTailPeer(t)
+	first := p.write()
+	done := p.confirm()
+	next := p.accept()
+	if _, err := io.ReadAll(first); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Close()
+	_ = next.Close()
+	p.holds(done, false)
+}
+
+func TestAReceiverThatClosedBeforeItWasAskedHasNotConfirmed(t *testing.T) {
+	t.Parallel()
+	p := newTailPeer(t)
+	first := p.write()
+	if _, err := io.ReadFull(first, make([]byte, len("one event\n"))); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Close()
+	done := p.confirm() // whether or not the end has been noticed
+	go func() { _, _ = p.listener.Accept() }()
+	p.holds(done, false)
+}
