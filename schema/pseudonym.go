@@ -47,12 +47,12 @@ const (
 	pseudonymChars = 20
 )
 
-// Kinds of pseudonyms, which are also their first characters. A name never has
+// What a pseudonym is of; these are also its first characters. A name never has
 // the pseudonym of an id or an address, even where they are the same text.
 const (
-	kindID    = "pid"
-	kindName  = "pname"
-	kindEmail = "pmail"
+	ofID    = "pid"
+	ofName  = "pname"
+	ofEmail = "pmail"
 )
 
 // ErrKeyID is returned by NewKey for an id that cannot be one.
@@ -106,14 +106,14 @@ func (k *Key) ID() string { return k.id }
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // pseudonym returns "" for "". An id is the same however it is written.
-func (k *Key) pseudonym(kind, text string) string {
+func (k *Key) pseudonym(of, text string) string {
 	if text == "" {
 		return ""
 	}
-	if kind == kindID {
+	if of == ofID {
 		text = canonicalID(text)
 	}
-	what := kind + "\x00" + text
+	what := of + "\x00" + text
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if pseudonym, known := k.made[what]; known {
@@ -121,7 +121,7 @@ func (k *Key) pseudonym(kind, text string) string {
 	}
 	k.mac.Reset()
 	_, _ = io.WriteString(k.mac, "docspace-nats 1\x00"+what)
-	pseudonym := kind + "-" + base32Lower.EncodeToString(k.mac.Sum(nil))[:pseudonymChars]
+	pseudonym := of + "-" + base32Lower.EncodeToString(k.mac.Sum(nil))[:pseudonymChars]
 	if len(k.made) == mostMade {
 		clear(k.made)
 	}
@@ -133,7 +133,7 @@ func (k *Key) pseudonym(kind, text string) string {
 
 // email returns the pseudonym of an e-mail address, however it is written.
 func (k *Key) email(address string) string {
-	return k.pseudonym(kindEmail, strings.ToLower(strings.Trim(Text(address), ".")))
+	return k.pseudonym(ofEmail, strings.ToLower(strings.Trim(Text(address), ".")))
 }
 
 // canonicalID writes a GUID in the usual form, anything else in lower case.

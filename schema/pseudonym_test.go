@@ -177,7 +177,7 @@ func TestAKeyThatCanBeGuessedIsRefusedAndNoneIsPrinted(t *testing.T) {
 		}
 	}
 	for i := range 2 * mostMade {
-		key.pseudonym(kindName, fmt.Sprint(i))
+		key.pseudonym(ofName, fmt.Sprint(i))
 	}
 	if len(key.made) > mostMade {
 		t.Errorf("a key remembers %d pseudonyms", len(key.made))
