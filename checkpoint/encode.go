@@ -40,6 +40,10 @@ type wire struct {
 	Missing     int            `json:"missing,omitzero"`
 	Dropped     int            `json:"dropped,omitzero"`
 	Hashed      int            `json:"hashed,omitzero"`
+	Filter      string         `json:"filter,omitzero"`
+	FilterSince int64          `json:"filter_since,omitzero"`
+	Filtered    int            `json:"filtered,omitzero"`
+	Unsure      int64          `json:"unsure,omitzero"`
 	Unsettled   uint64         `json:"unsettled,omitzero"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Active      time.Time      `json:"active,omitzero"`
@@ -47,6 +51,7 @@ type wire struct {
 	LastPoll    time.Time      `json:"last_poll,omitzero"`
 	Writer      string         `json:"writer,omitzero"`
 	Portal      string         `json:"portal,omitzero"`
+	Key         string         `json:"key,omitzero"`
 	Extra       jsontext.Value `json:",embed"`
 }
 
@@ -70,6 +75,10 @@ func (m Mark) Encode() ([]byte, error) {
 		Missing:     m.Unnumbered.Missing,
 		Dropped:     m.Unnumbered.Dropped,
 		Hashed:      m.Unnumbered.Hashed,
+		Filter:      m.Filtered.ID,
+		FilterSince: m.Filtered.Since,
+		Filtered:    m.Filtered.Rows,
+		Unsure:      m.Filtered.Unsure,
 		Unsettled:   m.Unsettled,
 		NewestEvent: m.NewestEvent.UTC(),
 		Active:      m.Active.UTC(),
@@ -77,6 +86,7 @@ func (m Mark) Encode() ([]byte, error) {
 		LastPoll:    m.LastPoll.UTC(),
 		Writer:      m.Writer,
 		Portal:      m.Portal,
+		Key:         m.Key,
 		Extra:       m.extra,
 	}, json.Deterministic(true))
 	if err != nil {
@@ -111,7 +121,7 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped) < 0 {
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered) < 0 || min(w.FilterSince, w.Unsure) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -125,6 +135,7 @@ func Decode(b []byte) (Mark, error) {
 		Hidden:      places,
 		Seal:        w.Seal,
 		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Missing: w.Missing, Dropped: w.Dropped, Hashed: w.Hashed},
+		Filtered:    Filtered{ID: w.Filter, Since: w.FilterSince, Rows: w.Filtered, Unsure: w.Unsure},
 		Unsettled:   w.Unsettled,
 		NewestEvent: w.NewestEvent,
 		Active:      w.Active,
@@ -132,6 +143,7 @@ func Decode(b []byte) (Mark, error) {
 		LastPoll:    w.LastPoll,
 		Writer:      w.Writer,
 		Portal:      w.Portal,
+		Key:         w.Key,
 		extra:       w.Extra,
 	}, nil
 }

@@ -59,8 +59,11 @@ type Mark struct {
 	// asked for. Zero means from the beginning.
 	Anchor time.Time
 	// Accounted is the number of rows from the bottom of the log, or from the
-	// anchor, that are in the stream or were reported as a gap.
+	// anchor, that are in the stream, were reported as a gap, or were left out by
+	// the operator's filter.
 	Accounted int
+	// Filtered tells which rows a filter left out.
+	Filtered Filtered
 	// Recent holds the newest committed row ids, ascending, at most MaxRecent.
 	Recent []int64
 	// Forgotten is the highest committed id that is not in Recent any more. Ids
@@ -83,6 +86,7 @@ type Mark struct {
 	LastPoll    time.Time // poll that led to this mark; idle polls write none
 	Writer      string    // process that wrote it
 	Portal      string    // host of the portal the folder is in; "" in marks of versions that did not say
+	Key         string    // recognises the key of the newest pseudonyms, without giving it away; "" before the first
 
 	// Unsettled says where in the stream rows lie that the mark does not account
 	// for: those of events stored at this sequence or above it. They are not
@@ -177,6 +181,9 @@ func (m Mark) String() string {
 	}
 	if !m.NewestEvent.IsZero() {
 		s += ", newest event " + m.NewestEvent.UTC().Format(time.RFC3339)
+	}
+	if n := m.Filtered.Rows; n > 0 {
+		s += fmt.Sprintf(", %d rows left out since the filter last changed", n)
 	}
 	if m.Reason != "" {
 		s += " (" + m.Reason + ")"

@@ -18,6 +18,7 @@ var sample = Mark{
 	Reason:      "the portal counts 3 rows it does not show",
 	Anchor:      time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
 	Accounted:   70_000,
+	Filtered:    Filtered{ID: "00c0ffee00c0ffee", Since: 1_200, Rows: 66_000, Unsure: 900},
 	Recent:      []int64{90_411, 90_412, 90_500, 2_000_000_000_000},
 	Forgotten:   90_400,
 	Hidden:      []Place{{90_411, 90_500, 2}, {2_000_000_000_000, 0, 300}},
@@ -28,6 +29,7 @@ var sample = Mark{
 	LastPoll:    time.Date(2026, 3, 2, 12, 4, 9, 0, time.UTC),
 	Writer:      "host-1/4711",
 	Portal:      "docs.example.com",
+	Key:         "2026-1/k7mz2a4q",
 }
 
 var unnumbered = Mark{
@@ -48,7 +50,8 @@ func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	t.Parallel()
 	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
 		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"places":"q8IFWQLV_aLKmjoArAI","seal":"5011:1772453045:9f86d081",` +
-		`"unsettled":4300000001,"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com"}`
+		`"filter":"00c0ffee00c0ffee","filter_since":1200,"filtered":66000,"unsure":900,` +
+		`"unsettled":4300000001,"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com","key":"2026-1/k7mz2a4q"}`
 	got, err := sample.Encode()
 	if err != nil || string(got) != want {
 		t.Fatalf("Encode() = %v\n%s\nwant\n%s", err, got, want)

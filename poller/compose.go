@@ -23,18 +23,25 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 	}
 	next.State, next.Reason = stateAfter(mark, r)
 	next.Accounted += r.size() - r.removed
+	next.Filtered, _ = p.filtered(mark, r)
 	next.LastPoll, next.Writer, next.Portal = now, p.opts.Writer, p.opts.Feed.Portal
 
 	feed := p.feed(mark.Folder)
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
 	events = append(events, transition(feed, mark, next, r, now)...)
 	for i, row := range r.rows {
-		events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, r, row), now))
+		if p.passes(row) {
+			events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, r, row), now))
+		}
 		if row.Date.After(next.NewestEvent) {
 			next.NewestEvent = row.Date
 		}
 	}
-	return remember(next, r), events
+	next = remember(next, r)
+	if key := p.opts.Feed.Privacy.Key(); key != nil {
+		next.Seal, next.Key = untitled(next.Seal), key.Print()
+	}
+	return next, events
 }
 
 // remember returns the mark with what it takes to recognise the rows of a
@@ -49,7 +56,9 @@ func remember(next checkpoint.Mark, r reading) checkpoint.Mark {
 		if r.numbers.newest.ID > 0 {
 			next.Seal = seal(r.numbers.newest)
 		}
-		return next.Remember(append(r.numbers.ids, ids(r.rows)...)...).Hide(r.places...)
+		next = next.Remember(append(r.numbers.ids, ids(r.rows)...)...).Hide(r.places...)
+		next.Filtered.Since, next.Filtered.Rows = next.Newest(), 0 // they were left out without their ids
+		return next
 	case r.keyed:
 		next.Unnumbered = next.Unnumbered.Remember(keys(r.rows)...)
 		next.Unnumbered.Hidden, next.Unnumbered.Missing = r.hidden, r.passed

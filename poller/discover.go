@@ -156,7 +156,7 @@ func (d *Discovery) adopt(ctx context.Context, s *Schedule, folder int) (bool, e
 func (d *Discovery) watch(s *Schedule, f docspace.Folder) {
 	s.poller.Describe(f)
 	if s.Watch(f.ID) {
-		d.Log.Info().Int("folder", f.ID).Str("title", f.Title).Msg("watching")
+		d.Log.Info().Int("folder", f.ID).Msg("watching")
 	}
 }
 

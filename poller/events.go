@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ type Feed struct {
 	Folder     int
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown
-	DataSchema string // address of the JSON Schema; "" leaves it out
+	SchemaBase string // where the JSON Schemas lie; "" leaves their address out
 	Privacy    schema.Privacy
 	Raw        schema.RawMode
 }
@@ -73,7 +74,7 @@ func (f Feed) forget(e *docspace.Entry) {
 }
 
 func (f Feed) showsRaw(e docspace.Entry, known bool) bool {
-	return f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || e.Malformed != "")
+	return f.Privacy.ShowsRaw() && (f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || e.Malformed != ""))
 }
 
 // Connector returns an event about the connector's own work on the folder. See
@@ -85,7 +86,7 @@ func (f Feed) Connector(kind string, revision uint64, mode string, at time.Time,
 func (f Feed) origin() schema.Origin {
 	return schema.Origin{
 		Portal: f.Portal, SourceBase: f.SourceBase, Folder: f.Folder,
-		Kind: f.Kind, Title: f.Title, DataSchema: f.DataSchema,
+		Kind: f.Kind, Title: f.Title, SchemaBase: f.SchemaBase, Privacy: f.Privacy,
 	}
 }
 
@@ -121,17 +122,17 @@ func (f Feed) describe(d *schema.Data, e docspace.Entry, action schema.Action) {
 	}
 	data := e.Data
 	d.Target = f.target(e, action)
-	d.AccessLabel, d.PreviousAccessLabel = schema.Text(data.Access), schema.Text(data.OldAccess)
+	d.AccessLabel, d.PreviousAccessLabel = f.Privacy.Title(data.Access), f.Privacy.Title(data.OldAccess)
 	if data.ToFolderID != "" {
-		d.To = place(data.ToFolderID, data.ParentTitle, data.ParentType)
-		d.From = place(data.FromFolderID, data.FromParentTitle, data.FromParentType)
+		d.To = f.place(data.ToFolderID, data.ParentTitle, data.ParentType)
+		d.From = f.place(data.FromFolderID, data.FromParentTitle, data.FromParentType)
 	} else {
-		d.Parent = place(data.ParentID, data.ParentTitle, data.ParentType)
+		d.Parent = f.place(data.ParentID, data.ParentTitle, data.ParentType)
 	}
 	d.Member = f.member(data)
 	d.Owner, d.PreviousOwner = f.person(data.Owner), f.person(data.OldOwner)
 	for _, tag := range data.Tags {
-		if tag = schema.Text(tag); tag != "" {
+		if tag = f.Privacy.Title(tag); tag != "" {
 			d.Tags = append(d.Tags, tag)
 		}
 	}
@@ -159,8 +160,8 @@ func (f Feed) describe(d *schema.Data, e docspace.Entry, action schema.Action) {
 func (f Feed) describeLink(d *schema.Data, e docspace.Entry) {
 	data := e.Data
 	link := schema.Link{
-		ID: schema.ID(data.ID), Title: schema.Text(data.Title),
-		PreviousTitle: schema.Text(data.OldTitle), AccessLabel: schema.Text(data.Access),
+		ID: f.Privacy.IDOf("link", data.ID), Title: f.Privacy.Title(data.Title),
+		PreviousTitle: f.Privacy.Title(data.OldTitle), AccessLabel: f.Privacy.Title(data.Access),
 	}
 	if e.Action.Code == linkRevoked {
 		link.ReplacementID, link.ReplacementTitle = link.ID, link.PreviousTitle
@@ -175,35 +176,35 @@ func (f Feed) describeLink(d *schema.Data, e docspace.Entry) {
 }
 
 // target is what was acted on. Rows about the room itself carry no id: it is
-// the watched room.
+// the watched room. Of a purged file whose name nobody can show, the kind is
+// left.
 func (f Feed) target(e docspace.Entry, action schema.Action) *schema.Target {
-	data := e.Data
-	t := schema.Target{ID: purged(data.ID), Name: schema.Text(data.Title)}
-	if data.NewTitle != "" {
-		t.Name = schema.Text(data.NewTitle)
-	}
-	if !isObject(data.OldTitle) {
-		t.PreviousName = schema.Text(data.OldTitle)
-	}
+	data, kind := e.Data, action.Target
+	title, former := schema.Text(cmp.Or(data.NewTitle, data.Title)), schema.Text(data.OldTitle)
 	if _, restored := restoredVersion(e); restored {
-		t.Name = ""
+		title = ""
 	}
-	if t == (schema.Target{}) && data.ID == "" && action.Target == "room" {
+	if isObject(data.OldTitle) {
+		former = ""
+	}
+	if data.ID == "" && title == "" && former == "" && kind == "room" {
 		return f.room()
 	}
-	if action.Target == "file" {
-		t.Extension = extension(t.Name)
+	t := schema.Target{
+		Kind: kind, ID: f.Privacy.IDOf(kind, purged(data.ID)), FolderType: data.Type,
+		Name: f.Privacy.NameOf(kind, title), PreviousName: f.Privacy.NameOf(kind, former),
 	}
-	t.FolderType = data.Type
+	if kind == "file" {
+		t.Extension = f.Privacy.Title(extension(title))
+	}
 	if t == (schema.Target{}) {
 		return nil
 	}
-	t.Kind = action.Target
 	return &t
 }
 
 func (f Feed) room() *schema.Target {
-	return &schema.Target{Kind: "room", ID: strconv.Itoa(f.Folder), Name: schema.Text(f.Title)}
+	return &schema.Target{Kind: "room", ID: strconv.Itoa(f.Folder), Name: f.Privacy.Title(f.Title)}
 }
 
 func (f Feed) member(data docspace.Data) *schema.Member {
@@ -212,8 +213,8 @@ func (f Feed) member(data docspace.Data) *schema.Member {
 		p := f.person(data.User)
 		return &schema.Member{Kind: schema.MemberUser, ID: p.ID, Name: p.Name, Email: p.Email}
 	case data.Members != nil:
-		g := data.Members
-		return &schema.Member{Kind: schema.MemberGroup, ID: schema.ID(g.ID), Name: schema.Text(g.Name), IsSystem: g.System}
+		m := f.Privacy.Group(data.Members.ID, data.Members.Name, data.Members.System)
+		return &m
 	}
 	return nil
 }
@@ -255,8 +256,8 @@ func group(g docspace.Group) *schema.Group {
 	return &block
 }
 
-func place(id, title string, folderType *int) *schema.Place {
-	p := schema.Place{FolderID: purged(id), Name: schema.Text(title), Kind: placeKind(folderType)}
+func (f Feed) place(id, title string, folderType *int) *schema.Place {
+	p := schema.Place{FolderID: f.Privacy.IDOf("folder", purged(id)), Name: f.Privacy.Title(title), Kind: placeKind(folderType)}
 	if p == (schema.Place{}) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"docspace-nats/checkpoint"
@@ -14,18 +15,19 @@ import (
 // A reading is what one look at a folder found: rows to publish, or why there
 // are none.
 type reading struct {
-	rows    []docspace.Entry      // not yet committed, ascending by id
-	unseen  []unseenRow           // not yet accounted for, and never to be seen
-	cured   int                   // rows among rows that were accounted for as hidden
-	again   []docspace.Entry      // committed without an id that turned out to be theirs, and not among rows
-	places  []checkpoint.Place    // of all that is accounted for and was never published, after this
-	removed int                   // committed rows that are gone from the bottom of the log
-	missing int                   // rows the portal counts that were not found
-	unread  int                   // rows left after these
-	dug     bool                  // rows below the newest page were searched
-	rewound string                // why the log is not the one that was published; "" if it is
-	refused *docspace.StatusError // why the folder cannot be read; nil if it can
-	last    bool                  // the look ended at the newest row
+	rows     []docspace.Entry      // not yet committed, ascending by id
+	unseen   []unseenRow           // not yet accounted for, and never to be seen
+	cured    int                   // rows among rows that were accounted for as hidden
+	again    []docspace.Entry      // committed without an id that turned out to be theirs, and not among rows
+	places   []checkpoint.Place    // of all that is accounted for and was never published, after this
+	filtered int                   // rows missing far below that the filter leaves out
+	removed  int                   // committed rows that are gone from the bottom of the log
+	missing  int                   // rows the portal counts that were not found
+	unread   int                   // rows left after these
+	dug      bool                  // rows below the newest page were searched
+	rewound  string                // why the log is not the one that was published; "" if it is
+	refused  *docspace.StatusError // why the folder cannot be read; nil if it can
+	last     bool                  // the look ended at the newest row
 
 	keyed    bool       // the rows have no ids
 	ordinals []int      // of rows: how many like each were published before
@@ -35,10 +37,10 @@ type reading struct {
 }
 
 // empty reports whether nothing is to be committed.
-func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again)+r.cured == 0 }
+func (r reading) empty() bool { return len(r.rows)+len(r.unseen)+len(r.again)+r.cured+r.filtered == 0 }
 
 // size is how many rows it accounts for.
-func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured }
+func (r reading) size() int { return len(r.rows) + len(r.unseen) - r.cured + r.filtered }
 
 // ordinal is how many rows like the one at i were published before.
 func (r reading) ordinal(i int) int {
@@ -222,17 +224,25 @@ func seal(row docspace.Entry) string {
 	return fmt.Sprintf("%d:%d:%08x", row.Action.Code, row.Date.Unix(), h.Sum32())
 }
 
-// sealed reports whether the row is the one the seal was made from. Dates may
-// differ by an hour: once a year the portal reports some so, depending on its
-// time zone.
+// untitled is the seal without the titles: whoever reads a mark could guess them.
+func untitled(seal string) string {
+	if i := strings.LastIndexByte(seal, ':'); i > strings.IndexByte(seal, ':') {
+		return seal[:i]
+	}
+	return seal
+}
+
+// sealed reports whether the row is the one the seal was made from, with titles
+// or without. Dates may differ by an hour: once a year the portal reports some
+// so, depending on its time zone.
 func sealed(mark string, row docspace.Entry) bool {
-	if mark == "" || mark == seal(row) {
+	if mark == "" {
 		return true
 	}
-	for _, shift := range []time.Duration{-time.Hour, time.Hour} {
+	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		shifted := row
 		shifted.Date = row.Date.Add(shift)
-		if mark == seal(shifted) {
+		if s := seal(shifted); mark == s || mark == untitled(s) {
 			return true
 		}
 	}

@@ -162,14 +162,14 @@ func (s *Schedule) foundRows(t *turn, rows int) {
 func (s *Schedule) heed(t *turn, lease queue.Lease, r Report, err error) (time.Duration, bool) {
 	rows, tries := lease.Hint()
 	if rows == 0 {
-		s.foundRows(t, r.Events+r.Gaps)
+		s.foundRows(t, r.Events+r.Filtered+r.Gaps)
 		return 0, false
 	}
 	if tries == 1 || t.hint.tries == 0 {
 		t.hint.left, t.hint.tries = rows, 0
 	}
 	t.hint.tries++
-	t.hint.left = max(0, t.hint.left-r.Events-r.Gaps)
+	t.hint.left = max(0, t.hint.left-r.Events-r.Filtered-r.Gaps)
 	if t.hint.left == 0 || max(t.hint.tries, tries/3) >= hintTries || err != nil || s.heldBack(t) {
 		t.hint.left, t.hint.tries = 0, 0
 		if t.hint.rows > 0 && t.hint.kept > 0 {

@@ -16,6 +16,7 @@ import (
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/schema"
+	"docspace-nats/schema/schematest"
 )
 
 var (
@@ -31,6 +32,7 @@ var (
 // hold.
 func TestRandomHistoriesAreStoredExactlyOnce(t *testing.T) {
 	t.Parallel()
+	contract := schematest.Compile(t)
 	for _, version := range append(docspacetest.Versions()[1:], upgraded) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +44,7 @@ func TestRandomHistoriesAreStoredExactlyOnce(t *testing.T) {
 			for i := range uint64(*histories) {
 				synctest.Test(t, func(t *testing.T) {
 					h := newHistory(t, version, first+i)
+					h.contract = &contract
 					h.happen(t)
 					if err := h.judge(t); err != nil {
 						t.Fatalf("seed %d, %+v: %v", first+i, h.traits, err)
@@ -69,21 +72,24 @@ type traits struct {
 	chaotic    bool   // requests go wrong, and the message queue does
 	alike      bool   // most rows are like others
 	curing     bool   // rows that were not shown are shown again
+	leftOut    string // actions that are left out; "" for none
 }
 
 func drawTraits(version string, rng *rand.Rand) traits {
 	version, later, _ := strings.Cut(version, " to ")
 	sometimes := func() bool { return rng.IntN(3) == 0 }
-	return traits{version, later, sometimes(), sometimes(), sometimes(), sometimes(), sometimes(), sometimes(), sometimes()}
+	return traits{version, later, sometimes(), sometimes(), sometimes(), sometimes(), sometimes(), sometimes(), sometimes(),
+		[]string{"", "", "", "file.uploaded", "room.*", "*.uploaded,*.renamed"}[rng.IntN(6)]}
 }
 
 type history struct {
 	*rig
 	traits
-	opts    Options
-	pollers []*Poller
-	anchor  time.Time
-	seed    uint64
+	opts     Options
+	pollers  []*Poller
+	anchor   time.Time
+	seed     uint64
+	contract *schematest.Contract // nil: events are not held against it
 
 	mu      sync.Mutex // hooks run inside requests
 	rng     *rand.Rand
@@ -104,6 +110,7 @@ func newHistory(t *testing.T, version string, seed uint64) *history {
 		traits: drawTraits(version, rng), seed: seed, rng: rng,
 		left: 60, busy: 2 * rng.IntN(4), flaky: rng.IntN(3) == 0,
 	}
+	opts.Filter = filterOf(t, "", h.leftOut)
 	start := rng.IntN(60)
 	if rng.IntN(10) == 0 {
 		start, h.left = rng.IntN(500), 400 // more than a page holds, and more than one commit
@@ -349,15 +356,18 @@ func (h *history) judge(t *testing.T) error {
 		}
 	}
 	events := h.ledger.Events(h.room)
-	hidden, err := h.compare(events)
+	if err := h.contractual(events); err != nil {
+		return err
+	}
+	hidden, perhaps, err := h.compare(events)
 	if err != nil {
 		return fmt.Errorf("%w; %+v; said %v", err, last, h.said())
 	}
-	if err := inOrder(events); err != nil {
+	if err := h.inOrder(); err != nil {
 		return err
 	}
 	gaps := h.gaps()
-	most := hidden + len(h.cured) // those were reported before
+	most := hidden + perhaps + len(h.cured) // those were reported before
 	if h.alike && !h.numbered() {
 		most += len(h.sick) // a published one is not told from another like it that came since
 	}
@@ -373,6 +383,20 @@ func (h *history) judge(t *testing.T) error {
 		}
 	}
 	return h.frugal(t, most)
+}
+
+// contractual holds that events, those about the connector's own work included,
+// are as their schemas say.
+func (h *history) contractual(events []schema.Event) error {
+	if h.contract == nil {
+		return nil
+	}
+	for _, event := range events {
+		if err := h.contract.Judge(event.Encode()); err != nil {
+			return fmt.Errorf("event %s: %w", event.ID, err)
+		}
+	}
+	return nil
 }
 
 // frugal holds that polls cost a bounded number of requests, with some for each
@@ -394,14 +418,16 @@ func (h *history) frugal(t *testing.T, hidden int) error {
 	return nil
 }
 
-// compare holds that every row the account can see is stored once, and returns
-// how many are neither shown nor stored. A row may have been read just before it
-// fell sick, and one that is cured may be a gap all the same.
-func (h *history) compare(events []schema.Event) (hidden int, err error) {
+// compare holds that every row the account can see, and the filter lets through,
+// is stored once. It returns how many are neither shown nor stored, and how many
+// may be gaps besides: what the filter leaves out may have been seen before it
+// fell sick. A row may have been read just before it fell sick, and one that is
+// cured may be a gap all the same.
+func (h *history) compare(events []schema.Event) (hidden, perhaps int, err error) {
 	stored, ids := make(map[string]int), make(map[string]bool)
 	for _, e := range events {
 		if ids[e.ID] {
-			return 0, fmt.Errorf("event %s is stored twice", e.ID)
+			return 0, 0, fmt.Errorf("event %s is stored twice", e.ID)
 		}
 		ids[e.ID] = true
 		if e.Data.Connector == nil {
@@ -411,30 +437,33 @@ func (h *history) compare(events []schema.Event) (hidden int, err error) {
 	shown, sick := make(map[string]int), make(map[string]int)
 	for _, row := range h.portal.Rows(h.room) {
 		face := face(row.Code, row.Date, row.Title)
+		unwell := slices.Contains(h.sick, row.ID) || slices.Contains(h.cured, row.ID)
 		switch {
 		case row.Date.Before(h.anchor):
 		case row.Unexplained:
 			hidden++
-		case slices.Contains(h.sick, row.ID), slices.Contains(h.cured, row.ID):
+		case unwell && !h.passes(row):
+			perhaps++
+		case unwell:
 			sick[face]++
 			hidden++
-		default:
+		case h.passes(row):
 			shown[face]++
 		}
 	}
 	for face, n := range stored {
 		over := n - shown[face]
 		if over > sick[face] {
-			return 0, fmt.Errorf("%q is stored %d times, to be seen %d times", face, n, shown[face])
+			return 0, 0, fmt.Errorf("%q is stored %d times, to be seen %d times", face, n, shown[face])
 		}
 		hidden -= max(0, over)
 	}
 	for face, n := range shown {
 		if stored[face] < n {
-			return 0, fmt.Errorf("%q is stored %d times, to be seen %d times", face, stored[face], n)
+			return 0, 0, fmt.Errorf("%q is stored %d times, to be seen %d times", face, stored[face], n)
 		}
 	}
-	return hidden, nil
+	return hidden, perhaps, nil
 }
 
 // face is what tells rows apart that have no ids.

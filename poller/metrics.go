@@ -17,6 +17,7 @@ type Metrics struct {
 	events   *prometheus.CounterVec
 	late     prometheus.Counter
 	gaps     prometheus.Counter
+	filtered prometheus.Counter
 	removed  prometheus.Counter
 	commits  *prometheus.CounterVec
 	requests *prometheus.CounterVec
@@ -35,6 +36,7 @@ func NewMetrics() *Metrics {
 		events:   vec("docspace_nats_events_total", "Events stored, by ingest mode.", "mode"),
 		late:     one("docspace_nats_late_rows_total", "Rows stored after later ones, because they became visible late."),
 		gaps:     one("docspace_nats_gap_rows_total", "Rows the portal counts and does not show, reported as gaps."),
+		filtered: one("docspace_nats_rows_filtered_total", "Rows accounted for and not stored, because EVENTS_INCLUDE or EVENTS_EXCLUDE leave them out."),
 		removed:  one("docspace_nats_removed_rows_total", "Stored rows that are gone from the bottom of a log."),
 		commits:  vec("docspace_nats_commits_total", "Commits by outcome: stored, split into smaller ones, conflict or failed.", "outcome"),
 		requests: vec("docspace_nats_requests_total", "Requests to the portal, by route and HTTP status; status 0 is no answer.", "route", "status"),
@@ -65,19 +67,20 @@ func (m *Metrics) committed(err error) {
 	}
 }
 
-func (m *Metrics) published(r reading, events []schema.Event) {
+func (m *Metrics) published(r reading, events []schema.Event, left int) {
 	for i := range events {
 		m.events.WithLabelValues(events[i].IngestMode).Inc()
 		if events[i].Data.Late {
 			m.late.Inc()
 		}
 	}
+	m.filtered.Add(float64(left))
 	m.gaps.Add(float64(len(r.unseen)))
 	m.removed.Add(float64(r.removed))
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.late, m.gaps, m.removed, m.commits, m.requests, m.answers}
+	return []prometheus.Collector{m.events, m.late, m.gaps, m.filtered, m.removed, m.commits, m.requests, m.answers}
 }
 
 // Describe implements prometheus.Collector.

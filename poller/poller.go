@@ -80,6 +80,7 @@ type Options struct {
 	Began    time.Time        // when watching began; older rows of a new folder are history. Default: now
 	Now      func() time.Time // the portal's clock; default time.Now
 	Feed     Feed             // what every event says about its origin
+	Filter   schema.Filter    // which actions are published; default: all
 	Chunk    int              // most rows of one commit; default 990
 	Turn     int              // most commits of one poll, so that no folder keeps others waiting; default 16
 	Prefetch int              // pages of one folder in flight; default 4
@@ -127,14 +128,15 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 
 // A Report is what a poll did.
 type Report struct {
-	Folder  int
-	State   checkpoint.State
-	Reason  string // why the folder is in a state that needs attention
-	Events  int    // rows published
-	Late    int    // those of them that became visible late
-	Gaps    int    // rows reported as gaps
-	Unread  int    // rows the portal counts that are still unaccounted for
-	Commits int    // commits stored, marks alone included
+	Folder   int
+	State    checkpoint.State
+	Reason   string // why the folder is in a state that needs attention
+	Events   int    // rows published
+	Filtered int    // rows left out by the filter
+	Late     int    // those of them that became visible late
+	Gaps     int    // rows reported as gaps
+	Unread   int    // rows the portal counts that are still unaccounted for
+	Commits  int    // commits stored, marks alone included
 
 	Lost       string    // that the folder's mark was gone, and why; "" when it was not
 	WithIDs    bool      // the log tells row ids
@@ -180,9 +182,10 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 		} else {
 			idle++
 		}
-		report.add(r, next, events)
+		_, left := p.filtered(mark, r)
+		report.add(r, next, events, left)
 		report.WithIDs, report.WithoutIDs = walk.told.Load(), walk.withoutIDs()
-		p.opts.Metrics.published(r, events)
+		p.opts.Metrics.published(r, events, left)
 		p.remember(folder, r, walk.ailment)
 	}
 	p.answer(folder, began)
@@ -314,10 +317,11 @@ func worthCommitting(mark, next checkpoint.Mark, events []schema.Event) bool {
 		!slices.Equal(mark.Unnumbered.Hidden, next.Unnumbered.Hidden) || mark.Unnumbered.Missing != next.Unnumbered.Missing
 }
 
-func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event) {
+func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event, left int) {
 	r.State, r.Reason = next.State, next.Reason
 	r.More = !read.last
-	r.Events += len(read.rows)
+	r.Events += len(read.rows) + read.filtered - left
+	r.Filtered += left
 	r.Gaps += len(read.unseen)
 	r.Unread = read.unread
 	r.Active = next.Active

@@ -28,6 +28,7 @@ type rig struct {
 	poller *Poller
 	room   int
 	sick   []int64 // rows made unrenderable
+	filter schema.Filter
 }
 
 func newRig(t testing.TB, opts Options) *rig {
@@ -46,7 +47,7 @@ func newRigOf(t testing.TB, of docspacetest.Options, opts Options) *rig {
 		t.Fatal(err)
 	}
 	opts.Feed = Feed{Portal: portal.Host(), SourceBase: portal.URL()}
-	r := &rig{portal: portal, client: client, ledger: checkpointtest.NewMemory()}
+	r := &rig{portal: portal, client: client, ledger: checkpointtest.NewMemory(), filter: opts.Filter}
 	r.poller = New(client, r.ledger, opts)
 	r.room = portal.CreateRoom(nil, "Deal room A")
 	return r
@@ -113,7 +114,7 @@ func (r *rig) holds(t testing.TB) {
 	if !slices.Equal(sorted, want) {
 		t.Fatalf("%d rows stored, %d shown; %s", len(got), len(want), difference(sorted, want))
 	}
-	if err := inOrder(r.ledger.Events(r.room)); err != nil {
+	if err := r.inOrder(); err != nil {
 		t.Fatal(err)
 	}
 	if mark := r.mark(t); mark.Accounted != r.portal.Count(r.room) {
@@ -124,13 +125,27 @@ func (r *rig) holds(t testing.TB) {
 // inOrder holds that rows are stored by id unless they say that they are late;
 // rows without an id, by date.
 func inOrder(events []schema.Event) error {
+	return ordered(events, func(late, said bool) bool { return late == said })
+}
+
+// inOrder is that for events some of which may be left out: a row can be late to
+// one of those.
+func (r *rig) inOrder() error {
+	events := r.ledger.Events(r.room)
+	if r.filter.IsZero() {
+		return inOrder(events)
+	}
+	return ordered(events, func(late, said bool) bool { return said || !late })
+}
+
+func ordered(events []schema.Event, well func(late, said bool) bool) error {
 	var highest int64
 	var newest time.Time
 	for _, e := range events {
 		switch {
 		case e.Data.Connector != nil:
 		case e.Data.AuditID == "":
-			if late := e.Time.Before(newest); late != e.Data.Late {
+			if late := e.Time.Before(newest); !well(late, e.Data.Late) {
 				return fmt.Errorf("row of %s stored after one of %s, late is %t", e.Time, newest, e.Data.Late)
 			}
 			if e.Time.After(newest) {
@@ -139,7 +154,7 @@ func inOrder(events []schema.Event) error {
 		default:
 			id := auditID(e)
 			afterUnnumbered := !newest.IsZero() && e.Data.Late // its id nobody knows
-			if late := id < highest; late != e.Data.Late && !afterUnnumbered {
+			if late := id < highest; !well(late, e.Data.Late) && !afterUnnumbered {
 				return fmt.Errorf("row %d stored after row %d, late is %t", id, highest, e.Data.Late)
 			}
 			highest = max(highest, id)
@@ -167,10 +182,31 @@ func (r *rig) gaps() (n int) {
 	return n
 }
 
+// passes reports whether a row of the portal is to be published.
+func (r *rig) passes(row docspacetest.Row) bool {
+	action, _ := schema.Lookup(row.Code)
+	return r.filter.Passes(action.Category, action.Name)
+}
+
+// filterOf reads a filter; "" is none.
+func filterOf(t testing.TB, include, exclude string) schema.Filter {
+	t.Helper()
+	in, err := schema.ParsePatterns(include)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex, err := schema.ParsePatterns(exclude)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema.Filter{Include: in, Exclude: ex}
+}
+
+// shown returns the rows that can be seen and are to be published.
 func (r *rig) shown() []int64 {
 	var ids []int64
 	for _, row := range r.portal.Rows(r.room) {
-		if !row.Unexplained {
+		if !row.Unexplained && r.passes(row) {
 			ids = append(ids, row.ID)
 		}
 	}

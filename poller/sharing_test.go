@@ -73,6 +73,15 @@ func (c *crew) joinThrough(t *testing.T, portal Portal, d *Discovery, opts Sched
 	return r
 }
 
+// three replicas that know of each other begin their work.
+func (c *crew) three(t *testing.T) (replicas []*replica) {
+	t.Helper()
+	for range 3 {
+		replicas = append(replicas, c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{3, true}}))
+	}
+	return replicas
+}
+
 // polled returns how many polls each replica made.
 func polled(replicas ...*replica) []int {
 	counts := make([]int, len(replicas))
@@ -94,10 +103,7 @@ func TestReplicasPublishEveryRowOnceAndPollNoMoreThanOneWould(t *testing.T) {
 		for range 40 {
 			rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
 		}
-		var replicas []*replica
-		for range 3 {
-			replicas = append(replicas, c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{3, true}}))
-		}
+		replicas := c.three(t)
 		time.Sleep(10 * time.Minute)
 		before := c.portal.RequestsTo(docspacetest.RouteHistory)
 		time.Sleep(time.Hour)
@@ -116,9 +122,6 @@ func TestReplicasPublishEveryRowOnceAndPollNoMoreThanOneWould(t *testing.T) {
 		if counts := polled(replicas...); slices.Min(counts) < len(rooms)/2 {
 			t.Errorf("the replicas polled %v folders", counts)
 		}
-		for _, r := range replicas {
-			r.stop()
-		}
 	})
 }
 
@@ -127,10 +130,7 @@ func TestAnActiveFolderStaysActiveWhoeverPollsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
 		time.Sleep(time.Hour)
-		replicas := []*replica{}
-		for range 3 {
-			replicas = append(replicas, c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{3, true}}))
-		}
+		c.three(t)
 		time.Sleep(30 * time.Minute)
 		busy := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(4 * time.Second) {
@@ -141,9 +141,6 @@ func TestAnActiveFolderStaysActiveWhoeverPollsIt(t *testing.T) {
 		n := c.polls(func() { busy(5 * time.Minute) })
 		if n < 50 || n > 62 {
 			t.Errorf("%d polls in five busy minutes, want about one in five seconds", n)
-		}
-		for _, r := range replicas {
-			r.stop()
 		}
 	})
 }

@@ -27,6 +27,11 @@ import (
 // them within a few pages. Some are missing, and published now. Others are
 // gaps, known not to be shown; the sweep remembers where they are.
 //
+// Rows that the operator's filter leaves out are not stored either. Where they
+// are the portal tells: the sweep reads all pages that have some, once, and a
+// row that is missing because it is left out is one more than the mark counts
+// (filtered.go).
+//
 // Nothing rests on the arithmetic but where to look. What is published is a row
 // that the portal shows, that is older than the newest published one, and that
 // is not stored although rows of its age would be: the ledger says so up to
@@ -104,6 +109,9 @@ type sweep struct {
 	open      []stretch        // not yet looked into
 	found     []docspace.Entry // missing rows, until they are published
 	hidden    map[int64]hiding // rows that are not shown, by the id shown next below
+	passes    func(docspace.Entry) bool
+	filter    checkpoint.Filtered
+	left      []int64 // rows seen that the filter leaves out, ascending
 }
 
 // A point is a row that was seen at an index from the bottom of the log.
@@ -146,6 +154,7 @@ func (p *Poller) sweep(ctx context.Context, mark checkpoint.Mark, r reading, mos
 	if s == nil {
 		return r, nil
 	}
+	s.passes, s.filter = p.passes, p.inForce(mark)
 	err := s.recall(ctx, ledger, mark)
 	switch {
 	case ctx.Err() != nil:
@@ -169,7 +178,7 @@ func (p *Poller) turn(ctx context.Context, s *sweep, mark checkpoint.Mark, r rea
 	defer walk.close()
 	walk.portal = metered{p.portal, s, p.sweeper.tokens}
 	if s.total == 0 {
-		s.newest, s.missing = mark.Newest(), r.missing
+		s.newest, s.missing, s.left = mark.Newest(), r.missing, nil
 	}
 	err := s.look(ctx, walk, p.sweeper.tokens, most)
 	done := len(s.open) == 0 && s.total > 0
@@ -183,6 +192,8 @@ func (p *Poller) turn(ctx context.Context, s *sweep, mark checkpoint.Mark, r rea
 		return r
 	case len(s.found) > 0 && (done || len(s.found) >= most || spent && len(s.found) < r.missing):
 		r = s.handOut(r, most)
+	case len(s.found) == 0 && done:
+		r = s.concede(mark, r)
 	}
 	if spent || done && len(s.found) == 0 {
 		p.sweeper.end(s)
@@ -276,6 +287,9 @@ func (s *sweep) recall(ctx context.Context, ledger Recaller, mark checkpoint.Mar
 		return err
 	}
 	s.published, s.floor = so, so.Floor(mark.Accounted)
+	if s.filter.Unsure > 0 {
+		s.floor = max(s.floor, s.filter.Unsure+1)
+	}
 	s.found = slices.DeleteFunc(s.found, func(row docspace.Entry) bool { return !s.misses(row.ID) })
 	return nil
 }
@@ -322,11 +336,11 @@ func (s *sweep) next() (stretch, bool) {
 	return stretch{}, false
 }
 
-// explained reports whether every row between the ends is stored, known not to
-// be shown, or too old to tell. Below rows that are gone from the bottom of the
+// explained reports whether every row between the ends is stored, left out by
+// the filter, known not to be shown, or too old to tell. Below rows that are gone from the bottom of the
 // log nothing can be counted.
 func (s *sweep) explained(t stretch) bool {
-	if t.high.id <= s.floor {
+	if t.high.id <= s.lowest() {
 		return true
 	}
 	if t.low.id < s.floor || t.low == bottom && s.published.Removed > 0 {
@@ -335,10 +349,10 @@ func (s *sweep) explained(t stretch) bool {
 	return s.unexplained(t) <= 0
 }
 
-// unexplained returns how many rows between the ends are neither stored nor
-// known not to be shown.
+// unexplained returns how many rows between the ends are neither stored nor left
+// out, nor known not to be shown.
 func (s *sweep) unexplained(t stretch) int {
-	rows := t.high.index - t.low.index - 1 - s.published.Between(t.low.id, t.high.id)
+	rows := t.high.index - t.low.index - 1 - s.published.Between(t.low.id, t.high.id) - s.leftBetween(t.low.id, t.high.id)
 	for below, h := range s.hidden {
 		if below >= t.low.id && below < t.high.id {
 			rows -= s.hiding(below, h)
@@ -425,10 +439,11 @@ func points(sheet sheet) []point {
 func (s *sweep) learn(sheet sheet, seen []point) {
 	for _, row := range sheet.rows {
 		known := slices.ContainsFunc(s.found, func(f docspace.Entry) bool { return f.ID == row.ID })
-		if s.misses(row.ID) && !known {
+		if s.misses(row.ID) && s.passes(row) && !known {
 			s.found = append(s.found, row)
 		}
 	}
+	s.leave(sheet.rows)
 	if len(s.hidden) > sweepHidden {
 		clear(s.hidden)
 	}

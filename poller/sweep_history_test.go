@@ -39,6 +39,7 @@ type sweepHistory struct {
 	pollers []*Poller
 	hides   bool // some rows are not shown
 	drops   bool // the stream drops old events
+	filters bool // half of the rows are left out
 
 	mu     sync.Mutex // hooks run inside requests
 	flaky  bool
@@ -50,7 +51,11 @@ type sweepHistory struct {
 func newSweepHistory(t *testing.T, seed uint64) *sweepHistory {
 	rng := rand.New(rand.NewPCG(seed, 11))
 	opts := Options{Chunk: []int{7, 90, 990}[rng.IntN(3)], Turn: 200}
-	h := &sweepHistory{rig: newSweepRig(t, opts), rng: rng, ever: make(map[int64]int)}
+	filters := rng.IntN(2) == 0
+	if filters {
+		opts.Filter = filterOf(t, "", "room.archived")
+	}
+	h := &sweepHistory{rig: newSweepRig(t, opts), rng: rng, ever: make(map[int64]int), filters: filters}
 	h.hides, h.drops = rng.IntN(2) == 0, rng.IntN(2) == 0
 	h.pollers = []*Poller{h.poller, h.another(Options{Chunk: 50, Turn: 200})}
 	h.ledger.Before = func(int, []schema.Event) error { return h.trouble() }
@@ -98,6 +103,9 @@ func (h *sweepHistory) meanwhile() {
 func (h *sweepHistory) insert(n int, odd bool) {
 	for range n {
 		a := docspacetest.Action{Code: 5070, Folder: h.room, Entry: h.room, Title: "anything"}
+		if h.rng.IntN(2) == 0 {
+			a.Code = 5072 // archived
+		}
 		switch chance := h.rng.IntN(400); {
 		case odd && chance == 0:
 			h.late = append(h.late, h.portal.Reserve(a))
@@ -193,12 +201,15 @@ func (h *sweepHistory) judge(t *testing.T) error {
 			return fmt.Errorf("row %d was stored %d times; %+v", id, n, last)
 		}
 	}
-	if err := inOrder(h.ledger.Events(h.room)); err != nil && h.opaque == 0 {
+	if err := h.inOrder(); err != nil && h.opaque == 0 {
 		return err
 	}
 	lost := 0
 	for _, row := range h.portal.Rows(h.room) {
-		if row.Unexplained || slices.Contains(h.sick, row.ID) || h.ever[row.ID] > 0 {
+		if !h.passes(row) && h.ever[row.ID] > 0 {
+			return fmt.Errorf("row %d is to be left out, and was stored", row.ID)
+		}
+		if row.Unexplained || slices.Contains(h.sick, row.ID) || h.ever[row.ID] > 0 || !h.passes(row) {
 			continue
 		}
 		if lost++; row.ID >= h.opaque && last.State != checkpoint.Unreconciled {
@@ -207,6 +218,9 @@ func (h *sweepHistory) judge(t *testing.T) error {
 	}
 	if lost > 0 && h.opaque == 0 {
 		return fmt.Errorf("%d rows are missing, and no event was dropped; %+v; said %v", lost, last, h.said())
+	}
+	if !h.hides && !h.drops && last.State != checkpoint.Watching {
+		return fmt.Errorf("everything was found, and the folder is not watched again; filter %t; %+v; said %v", h.filters, last, h.said())
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func newSweepRig(t testing.TB, opts Options) *rig {
 
 // another returns a poller as a start of the program would.
 func (r *rig) another(opts Options) *Poller {
-	opts.Feed = r.poller.opts.Feed
+	opts.Feed, opts.Filter = r.poller.opts.Feed, r.filter
 	p := New(r.client, r.ledger, opts)
 	p.sweeper.tokens = rate.NewLimiter(rate.Inf, sweepBurst)
 	return p
@@ -159,7 +159,7 @@ func (r *rig) holdsLate(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("%d rows stored, %d can be seen; %s", len(got), len(want), difference(got, want))
 	}
-	if err := inOrder(r.ledger.Events(r.room)); err != nil {
+	if err := r.inOrder(); err != nil {
 		t.Fatal(err)
 	}
 }

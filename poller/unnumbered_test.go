@@ -52,7 +52,7 @@ func (o *oldRig) invite(n int) {
 func (o *oldRig) stands(t testing.TB) {
 	t.Helper()
 	h := history{rig: o.rig}
-	hidden, err := h.compare(o.ledger.Events(o.room))
+	hidden, _, err := h.compare(o.ledger.Events(o.room))
 	if err == nil {
 		err = inOrder(o.ledger.Events(o.room))
 	}
@@ -544,7 +544,7 @@ func (o *oldRig) cure(id int64) {
 func (o *oldRig) keeps(t testing.TB, gaps int, cured ...int64) {
 	t.Helper()
 	h := history{rig: o.rig, cured: cured}
-	if _, err := h.compare(o.ledger.Events(o.room)); err != nil {
+	if _, _, err := h.compare(o.ledger.Events(o.room)); err != nil {
 		t.Fatalf("%v; said %v, %v", err, o.said(), o.mark(t))
 	}
 	if mark := o.mark(t); mark.Accounted != o.portal.Count(o.room) || mark.State != checkpoint.Watching || o.gaps() != gaps {

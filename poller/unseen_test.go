@@ -281,7 +281,7 @@ func TestAPageOfRowsNobodyCanRenderDoesNotStopTheFolder(t *testing.T) {
 				r.portal.Record(docspacetest.Action{Code: roomMade, Folder: r.room, Entry: r.room, Title: "one more"})
 				r.poll(t)
 				h := history{rig: r}
-				if hidden, err := h.compare(r.ledger.Events(r.room)); err != nil || hidden != 150 || r.gaps() != 150 {
+				if hidden, _, err := h.compare(r.ledger.Events(r.room)); err != nil || hidden != 150 || r.gaps() != 150 {
 					t.Fatalf("%d hidden, %d reported, %v; said %v", hidden, r.gaps(), err, r.said())
 				}
 			})

@@ -59,7 +59,10 @@ func (r *accidentRun) step() {
 			_ = r.j.js.DeleteStream(r.t.Context(), r.j.copyName())
 			purge(r.t, r.j, jetstream.WithPurgeSubject(r.j.markSubjects()))
 		}},
-		{"another process", func() { r.j = open(r.t, r.server.Conn(r.t), r.o) }},
+		{"another process", func() {
+			r.j.nc.Close()
+			r.j = open(r.t, r.server.Conn(r.t), r.o)
+		}},
 		{"another server", func() {
 			before := r.j.nc.Stats().Reconnects
 			r.server.Restart()
@@ -90,6 +93,7 @@ func (r *accidentRun) publish() {
 // cutOff stores some events of a commit, one by one, and no mark.
 func (r *accidentRun) cutOff() {
 	one := open(r.t, r.server.Conn(r.t), Options{Commit: Dedup})
+	defer one.nc.Close()
 	n := 1 + r.rng.IntN(30)
 	c := begin(r.t, one, r.mark(), n)
 	sendEvents(r.t, c, 0, 1+r.rng.IntN(n))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -84,20 +85,35 @@ func following(prev checkpoint.Mark, n int) []schema.Event {
 }
 
 // storedIDs returns the ids of the events of a folder as they lie in the
-// stream. It asks the leader: a consumer may live on a replica that lags.
-func storedIDs(ctx context.Context, j *JetStream, folder int) ([]string, error) {
-	var ids []string
-	next := messageQuery{NextOf: fmt.Sprintf("%s.folder.%d.>", j.o.Prefix, folder), Seq: 1}
+// stream. Where there are replicas it asks the leader for one after the other:
+// a consumer may live on one that lags.
+func storedIDs(ctx context.Context, j *JetStream, folder int) (ids []string, err error) {
+	stream, err := j.js.Stream(ctx, j.o.Stream)
+	if err != nil {
+		return nil, err
+	}
+	take := func(data []byte) error {
+		var e struct {
+			ID string `json:"id"`
+		}
+		err := json.Unmarshal(data, &e)
+		ids = append(ids, e.ID)
+		return err
+	}
+	if stream.CachedInfo().Config.Replicas == 1 {
+		err := eachMessage(ctx, j, j.eventsOf(folder)+">", func(msg jetstream.Msg) error { return take(msg.Data()) })
+		return ids, err
+	}
+	next := messageQuery{NextOf: j.eventsOf(folder) + ">", Seq: 1}
 	for {
 		msg, err := j.get(ctx, j.o.Stream, next)
 		if err != nil || msg == nil {
 			return ids, err
 		}
-		e, err := schema.Decode(msg.data)
-		if err != nil {
+		if err := take(msg.data); err != nil {
 			return nil, err
 		}
-		ids, next.Seq = append(ids, e.ID), msg.seq+1
+		next.Seq = msg.seq + 1
 	}
 }
 
@@ -109,27 +125,8 @@ func eachMessage(ctx context.Context, j *JetStream, filter string, f func(jetstr
 	if err != nil {
 		return err
 	}
-	pending := consumer.CachedInfo().NumPending
-	if pending == 0 {
-		return nil
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		if err := f(msg); err != nil {
-			return err
-		}
-		if at, err := msg.Metadata(); err != nil || at.NumPending == 0 {
-			return err
-		}
-	}
+	defer j.forget(consumer)
+	return natstest.Drain(ctx, consumer, f)
 }
 
 // checkInvariants holds the stream to the promise: the mark accounts for

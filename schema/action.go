@@ -54,6 +54,9 @@ const (
 	maxKey   = 128 // characters of an unknown key that are published
 )
 
+// InLog reports whether a folder's log can show the action as itself.
+func (a *Action) InLog() bool { return a.Tracked && a.ReportedAs == 0 }
+
 // Lookup finds a code of the portal in the catalogue.
 func Lookup(code int) (Action, bool) {
 	if row := find(code); row != nil && code != noAction {
@@ -85,6 +88,9 @@ func Resolve(code int, key string) (Action, bool) {
 		return *row, true
 	}
 	key = cut(Text(key), maxKey)
+	if hasEmail(key) {
+		key = "" // no name of an action, and it would get into subjects
+	}
 	action := *find(noAction)
 	action.Code, action.Key = code, key
 	action.Category, action.Name = Name(code, key)

@@ -43,6 +43,16 @@ func (p Privacy) Actor(id, name, email string, anonymous bool) Actor {
 	return actor
 }
 
+// isNobody reports whether the id is one of those above. The zero one is none:
+// who has it may have a name of their own.
+func isNobody(id string) bool {
+	switch canonicalID(id) {
+	case removedID, systemID, anonymousID:
+		return true
+	}
+	return false
+}
+
 // realID returns the id of somebody in particular, and "" for all others.
 func realID(id string) string {
 	if id == "" || id == zeroID || strings.EqualFold(id, removedID) {

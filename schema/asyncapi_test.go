@@ -18,24 +18,41 @@ import (
 type asyncDocument struct {
 	AsyncAPI    string `yaml:"asyncapi"`
 	ContentType string `yaml:"defaultContentType"`
-	Channels    map[string]struct {
-		Address    string
-		Parameters map[string]struct{ Enum []string }
+	Info        struct{ Version string }
+	Channels    map[string]asyncChannel
+	Operations  map[string]struct {
+		Action  string
+		Channel struct {
+			Ref string `yaml:"$ref"`
+		}
 	}
 	Components struct {
 		Messages map[string]struct {
-			Headers struct {
-				Properties map[string]struct {
-					Const string
-					Enum  []string
-				}
-			}
 			Payload struct {
 				Schema struct {
-					Ref string `yaml:"$ref"`
+					AllOf []yaml.Node `yaml:"allOf"`
 				}
 			}
 		}
+		MessageTraits struct {
+			Structured struct {
+				ContentType string `yaml:"contentType"`
+				Headers     struct {
+					Properties map[string]struct {
+						Const string
+						Enum  []string
+					}
+				}
+			}
+		} `yaml:"messageTraits"`
+	}
+}
+
+type asyncChannel struct {
+	Address    string
+	Parameters map[string]struct{ Enum []string }
+	Messages   map[string]struct {
+		Ref string `yaml:"$ref"`
 	}
 }
 
@@ -51,58 +68,105 @@ func asyncAPIAt(t *testing.T, base string) asyncDocument {
 func TestTheAsyncAPIDocumentDescribesTheMessagesThatAreStored(t *testing.T) {
 	t.Parallel()
 	document := asyncAPIAt(t, "https://schemas.example.com")
-	message := document.Components.Messages["event"]
-	if !strings.HasPrefix(ContentType, document.ContentType) || message.Headers.Properties["Content-Type"].Const != ContentType {
-		t.Errorf("content types %q and %q", document.ContentType, message.Headers.Properties["Content-Type"].Const)
+	trait := document.Components.MessageTraits.Structured
+	headers := trait.Headers.Properties
+	if !strings.HasPrefix(ContentType, document.ContentType) || trait.ContentType != document.ContentType || headers["Content-Type"].Const != ContentType {
+		t.Errorf("content types %q, %q and %q", document.ContentType, trait.ContentType, headers["Content-Type"].Const)
 	}
-	if diff := cmp.Diff([]string{Live, Backfill}, message.Headers.Properties["Docspace-Ingest-Mode"].Enum); diff != "" {
+	if diff := cmp.Diff([]string{Live, Backfill}, headers["Docspace-Ingest-Mode"].Enum); diff != "" {
 		t.Errorf("ingest modes: %s", diff)
 	}
-	if got, want := message.Payload.Schema.Ref, SchemaURL("https://schemas.example.com"); got != want {
-		t.Errorf("payload %s, want %s", got, want)
-	}
-	if document.AsyncAPI != "3.0.0" {
-		t.Errorf("version %q", document.AsyncAPI)
+	if document.AsyncAPI != "3.0.0" || document.Info.Version != Version {
+		t.Errorf("AsyncAPI %q of version %q", document.AsyncAPI, document.Info.Version)
 	}
 }
 
-// Every action there is, the connector's own and unknown ones included, is
-// published at the address of the one channel, with parameters it allows.
+// A message of a family is an event whose data are the family's, and has a
+// channel and an operation.
+func TestEveryFamilyHasItsChannelMessageAndOperation(t *testing.T) {
+	t.Parallel()
+	const base = "https://schemas.example.com"
+	document := asyncAPIAt(t, base)
+	if n := len(Families()); len(document.Channels) != n || len(document.Operations) != n || len(document.Components.Messages) != n {
+		t.Errorf("%d families, %d channels, %d operations, %d messages", n, len(document.Channels), len(document.Operations), len(document.Components.Messages))
+	}
+	sent := make(map[string]bool)
+	for _, operation := range document.Operations {
+		if operation.Action == "send" {
+			sent[operation.Channel.Ref] = true
+		}
+	}
+	for _, family := range Families() {
+		if !sent["#/channels/"+family.Name] {
+			t.Errorf("%s is never sent", family.Name)
+		}
+		if ref := document.Channels[family.Name].Messages[family.Name].Ref; ref != "#/components/messages/"+family.Name {
+			t.Errorf("the channel %s has the message %q", family.Name, ref)
+		}
+		var payload struct {
+			AllOf []map[string]any `yaml:"allOf"`
+		}
+		for _, node := range document.Components.Messages[family.Name].Payload.Schema.AllOf {
+			var part map[string]any
+			if err := node.Decode(&part); err != nil {
+				t.Fatal(err)
+			}
+			payload.AllOf = append(payload.AllOf, part)
+		}
+		want := []map[string]any{
+			{"$ref": SchemaURL(base, EventSchema)},
+			{"type": "object", "properties": map[string]any{"data": map[string]any{"$ref": SchemaURL(base, family.Name)}}},
+		}
+		if diff := cmp.Diff(want, payload.AllOf); diff != "" {
+			t.Errorf("payload of %s: %s", family.Name, diff)
+		}
+	}
+}
+
+// Every action of the catalogue is published at the address of its family's
+// channel, with parameters that channel lists, and no other is listed.
 func TestTheAddressesOfTheAsyncAPIDocumentAreTheSubjects(t *testing.T) {
 	t.Parallel()
 	document := asyncAPIAt(t, "")
-	if len(document.Channels) != 1 {
-		t.Fatalf("%d channels, and subjects of one form", len(document.Channels))
-	}
-	channel := document.Channels["activity"]
 	expression := regexp.MustCompile(`\{(\w+)\}`)
-	var named []string
-	for _, parameter := range expression.FindAllStringSubmatch(channel.Address, -1) {
-		named = append(named, parameter[1])
-	}
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(channel.Parameters)), slices.Sorted(slices.Values(named))); diff != "" {
-		t.Errorf("parameters described and in the address: %s", diff)
+	for name, channel := range document.Channels {
+		var named []string
+		for _, parameter := range expression.FindAllStringSubmatch(channel.Address, -1) {
+			named = append(named, parameter[1])
+		}
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(channel.Parameters)), slices.Sorted(slices.Values(named))); diff != "" {
+			t.Errorf("parameters of %s, described and in the address: %s", name, diff)
+		}
 	}
 
-	actions, used := slices.Collect(Catalogue()), make(map[string]bool)
-	for i, key := range []string{"", "Opened", "RoomOfNoVersionSealed", "FileOfNoVersionSealed", "FolderOfNoVersionSealed", "FormOfNoVersionSealed", "AgentOfNoVersionSealed"} {
-		action, known := Resolve(9000+i, key)
-		if known {
-			t.Fatalf("%q is in the catalogue", key)
+	used := make(map[string]map[string]bool) // channel and parameter, values
+	use := func(channel, parameter, value string) {
+		key := channel + " " + parameter
+		if used[key] == nil {
+			used[key] = make(map[string]bool)
 		}
-		actions = append(actions, action)
+		used[key][value] = true
 	}
-	for _, action := range actions {
-		used[action.Category] = true
+	for action := range Catalogue() {
+		family := FamilyOf(action.Category)
+		use(family, "action", action.Name)
+		use(family, "category", action.Category)
 		e := Origin{Folder: 1234}.Event(action, true, Live, sample().Time, sample().Time)
 		parameters := map[string]string{"folderId": "1234", "category": action.Category, "action": action.Name}
-		address := expression.ReplaceAllStringFunc(channel.Address, func(s string) string { return parameters[strings.Trim(s, "{}")] })
+		address := expression.ReplaceAllStringFunc(document.Channels[family].Address, func(s string) string { return parameters[strings.Trim(s, "{}")] })
 		if want := e.NATSSubject("docspace"); address != want {
 			t.Errorf("%d %s: address %s, subject %s", action.Code, action.Key, address, want)
 		}
 	}
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(used)), channel.Parameters["category"].Enum); diff != "" {
-		t.Errorf("categories: %s", diff)
+	for name, channel := range document.Channels {
+		for parameter, described := range channel.Parameters {
+			if parameter == "folderId" {
+				continue
+			}
+			if diff := cmp.Diff(slices.Sorted(maps.Keys(used[name+" "+parameter])), described.Enum); diff != "" {
+				t.Errorf("%s of %s, in the catalogue and described: %s", parameter, name, diff)
+			}
+		}
 	}
 }
 
@@ -121,7 +185,7 @@ func TestEveryReferenceInTheAsyncAPIDocumentResolves(t *testing.T) {
 			t.Errorf("$ref %s: %v", reference, err)
 		}
 	}
-	for _, broken := range []string{"#/channels/other", "#/asyncapi/3", "other.json", "event.schema.json#/$defs/other", "https://schemas.example.org/v1/event.schema.json"} {
+	for _, broken := range []string{"#/channels/none", "#/asyncapi/3", "other.json", "event.schema.json#/$defs/other", "https://schemas.example.org/v1/event.schema.json", "no.schema.json"} {
 		if resolves(root, broken) == nil {
 			t.Errorf("%s is said to resolve", broken)
 		}

@@ -88,6 +88,12 @@ func (d *Data) write(w *writer) {
 	w.int("severity", d.Severity)
 	w.flag("late", d.Late)
 	w.flag("time_unknown", d.TimeUnknown)
+	if p := d.PII; p != nil {
+		w.open("pii")
+		w.must("mode", p.Mode)
+		w.must("key_id", p.KeyID)
+		w.close()
+	}
 	w.open("actor")
 	w.text("kind", d.Actor.Kind)
 	w.text("id", d.Actor.ID)
@@ -216,6 +222,5 @@ func (c *Connector) write(w *writer) {
 		w.maybe64("rows", &c.Rows)
 	}
 	w.maybe64("accounted", c.Accounted)
-	w.maybe64("total", c.Total)
 	w.close()
 }

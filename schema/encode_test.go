@@ -142,7 +142,7 @@ func sample() Event {
 	e := Origin{
 		Portal: "docs.example.com", SourceBase: "https://docs.example.com",
 		Folder: 1234, Kind: "room", Title: "Deal room A",
-		DataSchema: SchemaURL(schemaBase),
+		SchemaBase: schemaBase,
 	}.Event(action, known, Live,
 		time.Date(2026, 9, 20, 10, 15, 3, 0, time.UTC), time.Date(2026, 9, 20, 10, 15, 9, 412e6, time.UTC))
 	e.ID, e.Sequence, e.Subject = EventID(1234, 98765), Sequence(98765), SubjectOf("file", "5678")

@@ -65,6 +65,7 @@ type Data struct {
 	Severity            int        `json:"severity"`              // OCSF severity id, 1 to 4
 	Late                bool       `json:"late,omitzero"`         // became visible after later rows
 	TimeUnknown         bool       `json:"time_unknown,omitzero"` // Time is RecordedTime
+	PII                 *PII       `json:"pii,omitzero"`          // people have pseudonyms; absent: they are named as the portal does
 	Actor               Actor      `json:"actor"`
 	Target              *Target    `json:"target,omitzero"`
 	Parent              *Place     `json:"parent,omitzero"` // where the target lies
@@ -176,5 +177,4 @@ type Connector struct {
 	FirstIndex *int64 `json:"first_index,omitzero"` // of a gap: index of its lowest row, from the oldest, which is 0
 	Rows       int64  `json:"rows,omitzero"`        // how many rows are concerned: of a gap, those it reports, next to each other or not
 	Accounted  *int64 `json:"accounted,omitzero"`   // rows published or reported so far
-	Total      *int64 `json:"total,omitzero"`       // rows the portal counts
 }

@@ -12,16 +12,20 @@ import (
 
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(JSONSchema("")))
+	text, err := JSONSchema(EventSchema, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	if err := compiler.AddResource(SchemaURL(schemaBase), document); err != nil {
+	if err := compiler.AddResource(SchemaURL(schemaBase, EventSchema), document); err != nil {
 		t.Fatal(err)
 	}
-	s, err := compiler.Compile(SchemaURL(schemaBase))
+	s, err := compiler.Compile(SchemaURL(schemaBase, EventSchema))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,14 +110,40 @@ func compareFields(t *testing.T, path string, goType reflect.Type, s *jsonschema
 	}
 }
 
-func TestTheSchemaCanBePublishedAnywhere(t *testing.T) {
+func TestTheSchemasCanBePublishedAnywhere(t *testing.T) {
 	t.Parallel()
-	got := string(JSONSchema("https://schemas.example.com/x/"))
-	if !strings.Contains(got, `"$id": "https://schemas.example.com/x/v1/event.schema.json"`) || strings.Contains(got, "example.org") {
-		t.Errorf("%.300s", got)
+	files := 0
+	for name, text := range Files("https://schemas.example.com/x/") {
+		files++
+		if strings.Contains(string(text), "schemas.example.org") {
+			t.Errorf("%s names the address of the examples", name)
+		}
+		if id := `"$id": "https://schemas.example.com/x/v1/` + name + `"`; strings.HasSuffix(name, ".json") && !strings.Contains(string(text), id) {
+			t.Errorf("%s has no %s", name, id)
+		}
 	}
-	if SchemaURL("") != "" {
+	if want := len(SchemaNames()) + 2; files != want {
+		t.Errorf("%d files, want %d", files, want)
+	}
+	if SchemaURL("", EventSchema) != "" {
 		t.Error("there is a schema address without a base")
+	}
+	if _, err := JSONSchema("../event", ""); err == nil {
+		t.Error("there is a schema nobody wrote")
+	}
+}
+
+func TestAnEventNamesTheSchemaOfItsData(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 9, 20, 10, 15, 3, 0, time.UTC)
+	for key, want := range map[string]string{
+		"FileMoved": "file", "RoomOfNoVersionSealed": "room", "UserOfNoVersionBlessed": "other",
+	} {
+		action, known := Resolve(map[string]int{"FileMoved": 5015}[key], key)
+		e := Origin{Folder: 7, SchemaBase: "https://schemas.example.com/"}.Event(action, known, Live, at, at)
+		if want := "https://schemas.example.com/v1/" + want + ".schema.json"; e.DataSchema != want {
+			t.Errorf("%s: %s, want %s", key, e.DataSchema, want)
+		}
 	}
 }
 
@@ -121,15 +151,15 @@ func TestEveryConnectorEventValidates(t *testing.T) {
 	t.Parallel()
 	s := compiled(t)
 	at := time.Date(2026, 9, 20, 10, 15, 3, 999_999_999, time.FixedZone("", 3600))
-	first, total := int64(0), int64(10)
+	first := int64(0)
 	for _, kind := range []string{Gap, Blind, Seeing, Rewound, Reset, Unreconciled, Reconciled, Shrunk} {
 		for _, origin := range []Origin{
-			{Portal: "docs.example.com", SourceBase: "https://docs.example.com", Folder: 7, Kind: "room", Title: "Deal\nroom", DataSchema: SchemaURL(schemaBase)},
+			{Portal: "docs.example.com", SourceBase: "https://docs.example.com", Folder: 7, Kind: "room", Title: "Deal\nroom", SchemaBase: schemaBase},
 			{Portal: "docs.example.com", SourceBase: "https://docs.example.com", Folder: 7},
 		} {
 			e := origin.Connector(kind, 17, Backfill, at, Connector{
 				Reason: "unrenderable", Detail: "the portal answers 500\nfor row 0", Status: 500,
-				FirstIndex: &first, Rows: 1, Accounted: &first, Total: &total,
+				FirstIndex: &first, Rows: 1, Accounted: &first,
 			})
 			if err := validate(s, string(e.Encode())); err != nil {
 				t.Errorf("%s: %v", kind, err)
@@ -137,7 +167,7 @@ func TestEveryConnectorEventValidates(t *testing.T) {
 			if got, want := e.NATSSubject("docspace"), "docspace.folder.7.connector."+kind; got != want {
 				t.Errorf("subject %s, want %s", got, want)
 			}
-			if !strings.HasPrefix(e.ID, "7-"+kind+"-17-") || e.Data.Actor.Kind != ActorConnector || e.Data.TimeUnknown || e.Time.Nanosecond() != 999_999_999 {
+			if !strings.HasPrefix(e.ID, "7-"+kind+"-17-") || e.Data.Actor.Kind != ActorConnector || e.Data.TimeUnknown || e.Time.Nanosecond() != 999_000_000 {
 				t.Errorf("%s: %+v", kind, e)
 			}
 		}

@@ -13,7 +13,8 @@ type Origin struct {
 	Folder     int
 	Kind       string // "room" or "folder"; "" unknown
 	Title      string // "" unknown
-	DataSchema string // address of the JSON Schema, see SchemaURL; "" leaves it out
+	SchemaBase string // where the JSON Schemas lie, see SchemaURL; "" leaves their address out
+	Privacy    Privacy
 }
 
 // Event returns the event every event of the folder starts as: complete but
@@ -34,14 +35,14 @@ func (o Origin) Event(action Action, known bool, mode string, when, recorded tim
 		Type:            action.Type(),
 		Time:            when,
 		DataContentType: dataContentType,
-		DataSchema:      o.DataSchema,
+		DataSchema:      SchemaURL(o.SchemaBase, FamilyOf(action.Category)),
 		PartitionKey:    folder,
 		RecordedTime:    recorded,
 		IngestMode:      mode,
 		Data: Data{
 			SchemaVersion: Version,
 			Portal:        o.Portal,
-			Feed:          Feed{FolderID: folder, Kind: o.Kind, Title: Text(o.Title)},
+			Feed:          Feed{FolderID: folder, Kind: o.Kind, Title: o.Privacy.Title(o.Title)},
 			Action: ActionRef{
 				Code: action.Code, Key: action.Key,
 				Category: action.Category, Name: action.Name, Known: known,
@@ -49,6 +50,7 @@ func (o Origin) Event(action Action, known bool, mode string, when, recorded tim
 			Outcome:     action.Outcome,
 			Severity:    action.Severity,
 			TimeUnknown: unknown,
+			PII:         o.Privacy.PII(),
 			ECS:         action.ECS,
 			OCSF:        action.OCSF,
 		},
@@ -68,6 +70,9 @@ const (
 	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
 )
 
+// connectorCategory is the category of all these, and of nothing else.
+const connectorCategory = "connector"
+
 // Connector returns an event about the connector's own work on the folder.
 // Kind is one of the constants above; any other panics, since it is a mistake
 // in this program. See ConnectorID for revision.
@@ -76,6 +81,8 @@ func (o Origin) Connector(kind string, revision uint64, mode string, at time.Tim
 	if action == nil {
 		panic("schema: no connector action " + strconv.Quote(kind))
 	}
+	// No finer than readers of every language can tell.
+	at = at.Truncate(time.Millisecond)
 	e := o.Event(*action, true, mode, at, at)
 	e.Subject = "folder/" + e.PartitionKey
 	c.Detail = Text(c.Detail)

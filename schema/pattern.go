@@ -35,21 +35,27 @@ func ParsePatterns(s string) (Patterns, error) {
 		return nil, fmt.Errorf("%d patterns, at most %d are allowed: use * to say more with fewer", n, maxPatterns)
 	}
 	var patterns Patterns
-	var errs []error
+	var wrong []string
 	for item := range strings.SplitSeq(s, ",") {
 		pattern, err := parsePattern(strings.TrimSpace(item))
 		if err != nil {
-			errs = append(errs, err)
+			wrong = append(wrong, err.Error())
 			continue
 		}
 		if !slices.Contains(patterns, pattern) {
 			patterns = append(patterns, pattern)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if len(wrong) > 0 {
+		return nil, errors.New(strings.Join(wrong, "; "))
 	}
 	return patterns, nil
+}
+
+// UnmarshalText is ParsePatterns, for settings and flags.
+func (p *Patterns) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePatterns(string(text))
+	return err
 }
 
 func parsePattern(s string) (Pattern, error) {
@@ -111,6 +117,17 @@ func glob(pattern, token string) bool {
 	return matched && err == nil
 }
 
+// Actions returns the actions of the catalogue that the pattern matches.
+func (p Pattern) Actions() []Action {
+	var matched []Action
+	for action := range Catalogue() {
+		if p.Match(action.Category, action.Name) {
+			matched = append(matched, action)
+		}
+	}
+	return matched
+}
+
 // A Mismatch is a pattern that matches no action of the catalogue.
 type Mismatch struct {
 	Pattern Pattern
@@ -120,24 +137,27 @@ type Mismatch struct {
 	Nearest  []string // at most three actions that read most like it, the best first
 }
 
+// String tells whoever wrote the pattern what to do about it.
+func (m Mismatch) String() string {
+	if m.Possible {
+		return m.Pattern.String() + " matches no action this version knows; it takes effect when the portal has one of that name"
+	}
+	advice := "remove it"
+	if len(m.Nearest) > 0 {
+		advice = "did you mean " + strings.Join(m.Nearest, ", ") + "?"
+	}
+	return m.Pattern.String() + " matches no action; " + advice
+}
+
 // Mismatches are the patterns that match no action of the catalogue.
 func (p Patterns) Mismatches() []Mismatch {
 	var none []Mismatch
 	for _, pattern := range p {
-		if !pattern.known() {
+		if len(pattern.Actions()) == 0 {
 			none = append(none, pattern.mismatch())
 		}
 	}
 	return none
-}
-
-func (p Pattern) known() bool {
-	for action := range Catalogue() {
-		if p.Match(action.Category, action.Name) {
-			return true
-		}
-	}
-	return false
 }
 
 func (p Pattern) mismatch() Mismatch {

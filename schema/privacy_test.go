@@ -1,10 +1,12 @@
 package schema
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 )
@@ -58,9 +60,9 @@ func TestActorsWhoAreNobodyInParticularAreToldApart(t *testing.T) {
 
 func TestSettingsAreReadAsTheyArePrinted(t *testing.T) {
 	t.Parallel()
-	for _, p := range []Privacy{Standard, Full} {
-		var got Privacy
-		if err := got.UnmarshalText([]byte(p.String())); err != nil || got != p {
+	key := keyOf(t, "2026-1", 1)
+	for _, p := range []Privacy{Standard, Full, Pseudonymous(key), Minimal(key)} {
+		if got, err := ParsePrivacy(p.String(), key); err != nil || got != p {
 			t.Errorf("%s is read as %s, %v", p, got, err)
 		}
 	}
@@ -70,20 +72,34 @@ func TestSettingsAreReadAsTheyArePrinted(t *testing.T) {
 			t.Errorf("%s is read as %s, %v", m, got, err)
 		}
 	}
-	for _, later := range []string{"pseudonymous", "minimal"} {
-		if _, err := ParsePrivacy(later); err == nil || !strings.Contains(err.Error(), "not available") {
-			t.Errorf("%s: %v", later, err)
+	for _, keyed := range []string{"pseudonymous", "minimal"} {
+		if _, err := ParsePrivacy(keyed, nil); !errors.Is(err, ErrNeedsKey) {
+			t.Errorf("%s without a key: %v", keyed, err)
 		}
 	}
-	if _, err := ParsePrivacy("none"); err == nil {
+	if _, err := ParsePrivacy("none", key); err == nil {
 		t.Error("privacy none was accepted")
 	}
 	if _, err := ParseRawMode("sometimes"); err == nil {
 		t.Error("raw mode sometimes was accepted")
 	}
-	if p, err := ParsePrivacy(""); p != Standard || err != nil {
+	if p, err := ParsePrivacy("", nil); p != Standard || err != nil {
 		t.Errorf("the default is %s, %v", p, err)
 	}
+}
+
+// keyOf is a key that differs by seed.
+func keyOf(t testing.TB, id string, seed byte) *Key {
+	t.Helper()
+	secret := make([]byte, MinKeyBytes)
+	for i := range secret {
+		secret[i] = seed + 7*byte(i)
+	}
+	key, err := NewKey(id, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 const rawRow = `{"id":1,"action":{"id":5299,"key":"RoomSealEnabled"},
@@ -100,13 +116,33 @@ func TestRawRowsLoseEverythingThatMustNotBePublished(t *testing.T) {
 	const middle = `"date":"2026-09-21T10:00:00.0000000+03:00",` +
 		`"data":{"id":1234,"n":1.50e3,"none":null,"on":true,"list":[{"owner":{"id":"o1"}},"a<b"],` +
 		`"invited":{"id":"p1","createdBy":{"id":"p2"}},"share":"[redacted]",`
+	key := keyOf(t, "2026-1", 1)
+	hidden := Pseudonymous(key)
+	pid := func(id string) string { return `"` + key.pseudonym(kindID, id) + `"` }
 	for privacy, want := range map[Privacy]string{
+		Minimal(key): "",
+		hidden: head + `"initiator":{"id":` + pid("c7e1") + `},"date":"2026-09-21T10:00:00.0000000+03:00",` +
+			`"data":{"id":1234,"n":1.50e3,"none":null,"on":true,"list":[{"owner":{"id":` + pid("o1") + `}},"[redacted]"],` +
+			`"invited":{"id":` + pid("p1") + `,"createdBy":{"id":` + pid("p2") + `}},"share":"[redacted]","who":"[redacted]","note":"[redacted]"}}`,
 		Standard: head + `"initiator":{"id":"c7e1"},` + middle + `"who":"[redacted]","note":"plain"}}`,
 		Full:     head + `"initiator":{"id":"c7e1","displayName":"Zo&#235;"},` + middle + `"who":"ask zoe@example.com","note":"plain"}}`,
 	} {
 		if diff := cmp.Diff(want, privacy.RedactRaw([]byte(rawRow))); diff != "" {
 			t.Errorf("%s: %s", privacy, diff)
 		}
+	}
+}
+
+func TestARawRowShowsWhatItHolds(t *testing.T) {
+	t.Parallel()
+	const raw = "{\"title\":\"invoice\u202egpj.exe \U000e0041\u200d\ufe0f \u00e9 \x7f\"}"
+	got := Standard.RedactRaw([]byte(raw))
+	if want := `{"title":"invoice\u202egpj.exe \udb40\udc41\u200d\ufe0f é \u007f"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	var back struct{ Title string }
+	if err := json.Unmarshal([]byte(got), &back, json.MatchCaseInsensitiveNames(true)); err != nil || back.Title != "invoice\u202egpj.exe \U000e0041\u200d\ufe0f é \x7f" {
+		t.Errorf("%q, %v", back.Title, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -50,10 +51,14 @@ const (
 // RedactRaw returns the row as received without what must not be published:
 // of people only the id (in Full also the name) is kept; addresses on the web,
 // tokens and, in Standard, e-mail addresses are taken out. The order of the
-// members stays. It returns "" for a row that is too large, nested too deeply
+// members stays, and what Text may take out is written as escapes. It returns "" for a row that is too large, nested too deeply
 // or no JSON: no row is published that was not understood.
+//
+// In Pseudonymous it is the other way round, since a row that is not understood
+// may name people anywhere: of texts, only those where titles and labels are,
+// as titles, and GUIDs, as pseudonyms of ids, are kept. In Minimal it returns "".
 func (p Privacy) RedactRaw(raw []byte) string {
-	if len(raw) == 0 || len(raw) > maxRaw {
+	if !p.ShowsRaw() || len(raw) == 0 || len(raw) > maxRaw {
 		return ""
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(raw),
@@ -65,7 +70,27 @@ func (p Privacy) RedactRaw(raw []byte) string {
 	if _, err := decoder.ReadToken(); err == nil {
 		return ""
 	}
-	return string(p.appendRedacted(make([]byte, 0, len(raw)), root, false))
+	return withEscapes(string(p.appendRedacted(make([]byte, 0, len(raw)), root, "", false)))
+}
+
+// withEscapes writes as escapes what Text may take out, so that a row as received
+// shows what it holds.
+func withEscapes(raw string) string {
+	escaped := func(r rune) bool { return r >= 0x7f && (shown(r) != r || joins(r) || selects(r)) }
+	if !strings.ContainsFunc(raw, escaped) {
+		return raw
+	}
+	var b strings.Builder
+	for _, r := range raw {
+		if !escaped(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }
 
 // A node is a JSON value that remembers the order of its members.
@@ -110,7 +135,8 @@ func readNode(decoder *jsontext.Decoder, depth int) (node, error) {
 	}
 }
 
-func (p Privacy) appendRedacted(b []byte, n node, person bool) []byte {
+// appendRedacted appends n, which is at path: the names that lead to it.
+func (p Privacy) appendRedacted(b []byte, n node, path string, person bool) []byte {
 	switch n.kind {
 	case '{':
 		person = person || n.isPerson()
@@ -123,7 +149,11 @@ func (p Privacy) appendRedacted(b []byte, n node, person bool) []byte {
 				b = append(b, ',')
 			}
 			b = append(appendString(b, name), ':')
-			b = p.appendRedacted(b, n.items[i], person || personal[strings.ToLower(name)])
+			if item := n.items[i]; person && p.Hides() && (item.kind == '"' || item.kind == '0') {
+				b = appendString(b, p.rawID(item.text))
+				continue
+			}
+			b = p.appendRedacted(b, n.items[i], path+"."+name, person || personal[strings.ToLower(name)])
 		}
 		return append(b, '}')
 	case '[':
@@ -132,17 +162,54 @@ func (p Privacy) appendRedacted(b []byte, n node, person bool) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = p.appendRedacted(b, item, person)
+			b = p.appendRedacted(b, item, path, person)
 		}
 		return append(b, ']')
 	case '"':
-		if isURL(n.text) || p != Full && hasEmail(n.text) {
-			return appendString(b, redacted)
-		}
-		return appendString(b, n.text)
+		return appendString(b, p.rawText(n.text, path))
 	}
 	return append(b, n.text...)
 }
+
+// rawID is the pseudonym of an id, or the id where it is nobody's.
+func (p Privacy) rawID(id string) string {
+	if guid := canonicalID(id); guid == zeroID || isNobody(guid) {
+		return guid
+	}
+	return p.pseudonym(kindID, ID(id))
+}
+
+// rawText is what is kept of a text.
+func (p Privacy) rawText(text, path string) string {
+	switch {
+	case isURL(text), p.mode == standard && hasEmail(text):
+		return redacted
+	case !p.Hides():
+		return text
+	}
+	if guid, ok := parseGUID(text); ok {
+		return p.rawID(guid)
+	}
+	switch plain, kept := keptTexts[path]; {
+	case kept && plain == nil:
+		return p.Title(text)
+	case kept && plain(text):
+		return text
+	}
+	return redacted
+}
+
+// Where a row has texts that are kept although people have pseudonyms, and what
+// they must look like; nil for those that people typed.
+var keptTexts = map[string]func(string) bool{
+	".action.key": isIdentifier, ".data.toFolderId": isNumber,
+	".date": isDate, ".date.utcTime": isDate, ".date.timeZoneOffset": isDate,
+	".data.title": nil, ".data.oldTitle": nil, ".data.newTitle": nil,
+	".data.parentTitle": nil, ".data.fromParentTitle": nil,
+	".data.access": nil, ".data.oldAccess": nil, ".data.tags": nil,
+}
+
+func isDate(s string) bool { return len(s) <= maxID && strings.Trim(s, "0123456789TZ:.+-") == "" }
 
 // Members that hold a person, whatever the object looks like.
 var personal = map[string]bool{
@@ -164,12 +231,12 @@ func (n node) isPerson() bool {
 
 // hides reports whether a member is left out together with its value.
 func (p Privacy) hides(name string, person bool) bool {
-	if isURL(name) || p != Full && hasEmail(name) {
+	if isURL(name) || p.mode != full && hasEmail(name) || p.Hides() && !isIdentifier(name) {
 		return true
 	}
 	name = strings.ToLower(name)
 	if person {
-		return name != "id" && (p != Full || name != "displayname") && !personal[name]
+		return name != "id" && (p.mode != full || name != "displayname") && !personal[name]
 	}
 	for _, secret := range [...]string{"password", "token", "secret", "url", "email", "phone", "avatar"} {
 		if strings.Contains(name, secret) {
@@ -177,6 +244,17 @@ func (p Privacy) hides(name string, person bool) bool {
 		}
 	}
 	return false
+}
+
+// isIdentifier reports whether a member has the name of a field, and not that
+// of a person in a table of people.
+func isIdentifier(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; !lower(c) && !upper(c) && !digit(c) && c != '_' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxID
 }
 
 func isURL(s string) bool {

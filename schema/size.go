@@ -86,6 +86,9 @@ func (e *Event) words() []*string {
 		&e.DataSchema, &e.Sequence, &e.PartitionKey, &e.IngestMode, &d.SchemaVersion, &d.Portal,
 		&d.AuditID, &d.Feed.FolderID, &d.Feed.Kind, &d.Action.Key, &d.Action.Category, &d.Action.Name,
 		&d.Outcome, &d.Actor.Kind, &d.Actor.ID, &d.ECS.Kind, &d.ECS.Action, &d.OCSF.Version, &d.OCSF.ActivityName}
+	if p := d.PII; p != nil {
+		words = append(words, &p.Mode, &p.KeyID)
+	}
 	if t := d.Target; t != nil {
 		words = append(words, &t.Kind, &t.ID)
 	}
@@ -121,7 +124,7 @@ func (e *Event) words() []*string {
 func (e *Event) clone() *Event {
 	c := *e
 	d := &c.Data
-	d.Target, d.Link, d.Member = copied(d.Target), copied(d.Link), copied(d.Member)
+	d.PII, d.Target, d.Link, d.Member = copied(d.PII), copied(d.Target), copied(d.Link), copied(d.Member)
 	d.Parent, d.From, d.To = copied(d.Parent), copied(d.From), copied(d.To)
 	d.Owner, d.PreviousOwner = copied(d.Owner), copied(d.PreviousOwner)
 	d.Lifetime, d.Group, d.Connector = copied(d.Lifetime), copied(d.Group), copied(d.Connector)

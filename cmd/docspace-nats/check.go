@@ -18,6 +18,7 @@ import (
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
+	"docspace-nats/schema"
 )
 
 func checkCommand() *cobra.Command {
@@ -41,7 +42,11 @@ work, 2 when a setting is wrong.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			c := &checker{cfg: cfg, fix: fix}
+			privacy, misset := cfg.DocSpace.privacy()
+			if err := misset.err(); err != nil {
+				return &usageError{err}
+			}
+			c := &checker{cfg: cfg, privacy: privacy, fix: fix}
 			c.all(cmd.Context())
 			return c.print(cmd.OutOrStdout(), asJSON)
 		},
@@ -74,6 +79,7 @@ type finding struct {
 // A checker collects findings, in the order they were made.
 type checker struct {
 	cfg      Config
+	privacy  schema.Privacy
 	fix      bool
 	portal   *docspace.Client
 	findings []finding
@@ -91,6 +97,10 @@ func (c *checker) all(ctx context.Context) {
 	for _, text := range c.cfg.Warnings() {
 		c.say("settings", warning, "%s", text)
 	}
+	if text := c.cfg.Events.describe(); text != "" {
+		c.say("events", fine, "%s", text)
+	}
+	c.people()
 	if c.reach(ctx) && c.admitted(ctx) {
 		c.folders(ctx)
 	} else {
@@ -104,10 +114,25 @@ func (c *checker) all(ctx context.Context) {
 	}
 }
 
+// people says what readers of the stream learn about people.
+func (c *checker) people() {
+	texts := map[string]string{
+		schema.Standard.String(): "ids and names, no e-mail addresses",
+		schema.Full.String():     "ids, names and e-mail addresses",
+		"pseudonymous":           "pseudonyms of ids, names and e-mail addresses; titles as they are",
+		"minimal":                "pseudonyms of ids; no names, titles, labels and tags",
+	}
+	text := c.privacy.String() + ": events carry " + texts[c.privacy.String()]
+	if pii := c.privacy.PII(); pii != nil {
+		text += "; the key is " + pii.KeyID + ", and whoever has it can tell who is who"
+	}
+	c.say("privacy", fine, "%s", text)
+}
+
 // reach asks for what anybody may know.
 func (c *checker) reach(ctx context.Context) bool {
 	var err error
-	if c.portal, err = newPortal(c.cfg, checkPatience, nil); err != nil {
+	if c.portal, err = newPortal(c.cfg, c.privacy, checkPatience, nil); err != nil {
 		c.say("portal", broken, "%v", err)
 		return false
 	}
@@ -251,6 +276,10 @@ func (c *checker) newEnough(ctx context.Context, folder int) bool {
 	}
 	c.say("rows", warning, "the portal shows no row ids, as DocSpace 3.0 to 3.5 do: order is by date, and rows are told apart by their content; "+
 		"upgrade it to 3.6 or later for the full promise")
+	if c.privacy.Hides() {
+		c.say("privacy", warning, "the ids of events are made from the content of rows, titles and names of savers included, and who guesses those can tell that the guess is right; "+
+			"only a portal of 3.6 or later has row ids that tell nothing")
+	}
 	return true
 }
 

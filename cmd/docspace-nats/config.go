@@ -18,6 +18,7 @@ import (
 // one, such as `envconfig:"URL"` in a group, from a stray variable URL as well.
 type Config struct {
 	DocSpace DocSpaceConfig
+	Events   EventsConfig
 	NATS     NATSConfig
 	Poll     PollConfig
 	HTTP     HTTPConfig
@@ -27,18 +28,21 @@ type Config struct {
 
 // DocSpaceConfig says which portal is watched, as whom, and what of it.
 type DocSpaceConfig struct {
-	URL          string  `envconfig:"DOCSPACE_URL" desc:"Address of the portal, such as https://docs.example.com. Required."`
-	Formerly     Hosts   `envconfig:"DOCSPACE_FORMERLY" desc:"Hosts the same portal had before, separated by commas, for a stream that was begun under them. A stream of another portal is refused."`
-	APIKey       Secret  `envconfig:"DOCSPACE_API_KEY" desc:"API key, or personal access token, of the account that watches (scopes files:read and rooms:read). One kind of credentials is required: a key, a token, or a user name with its password."`
-	APIKeyFile   string  `envconfig:"DOCSPACE_API_KEY_FILE" desc:"File that holds the API key; read again when the portal refuses the key or denies it access, so it can be replaced without a restart."`
-	Token        Secret  `envconfig:"DOCSPACE_TOKEN" desc:"Session token, instead of an API key."`
-	TokenFile    string  `envconfig:"DOCSPACE_TOKEN_FILE" desc:"File that holds the token; read again like the key's."`
-	Username     string  `envconfig:"DOCSPACE_USERNAME" desc:"E-mail address to sign in with, instead of an API key. Accounts with two-factor sign-in cannot be used so."`
-	Password     Secret  `envconfig:"DOCSPACE_PASSWORD" desc:"Password of DOCSPACE_USERNAME."`
-	PasswordFile string  `envconfig:"DOCSPACE_PASSWORD_FILE" desc:"File that holds the password; read again at every sign-in."`
-	Folders      Folders `envconfig:"DOCSPACE_FOLDERS" default:"rooms" desc:"Folder ids to watch, separated by commas, or rooms: every room the account can see, new ones included."`
-	Start        Start   `envconfig:"DOCSPACE_START" default:"beginning" desc:"Where a folder without a mark starts: beginning, now, or a time such as 2026-01-31T00:00:00Z."`
-	Privacy      string  `envconfig:"DOCSPACE_PRIVACY" default:"standard" desc:"What is published about people: standard (ids and names) or full (e-mail addresses too)."`
+	URL            string  `envconfig:"DOCSPACE_URL" desc:"Address of the portal, such as https://docs.example.com. Required."`
+	Formerly       Hosts   `envconfig:"DOCSPACE_FORMERLY" desc:"Hosts the same portal had before, separated by commas, for a stream that was begun under them. A stream of another portal is refused."`
+	APIKey         Secret  `envconfig:"DOCSPACE_API_KEY" desc:"API key, or personal access token, of the account that watches (scopes files:read and rooms:read). One kind of credentials is required: a key, a token, or a user name with its password."`
+	APIKeyFile     string  `envconfig:"DOCSPACE_API_KEY_FILE" desc:"File that holds the API key; read again when the portal refuses the key or denies it access, so it can be replaced without a restart."`
+	Token          Secret  `envconfig:"DOCSPACE_TOKEN" desc:"Session token, instead of an API key."`
+	TokenFile      string  `envconfig:"DOCSPACE_TOKEN_FILE" desc:"File that holds the token; read again like the key's."`
+	Username       string  `envconfig:"DOCSPACE_USERNAME" desc:"E-mail address to sign in with, instead of an API key. Accounts with two-factor sign-in cannot be used so."`
+	Password       Secret  `envconfig:"DOCSPACE_PASSWORD" desc:"Password of DOCSPACE_USERNAME."`
+	PasswordFile   string  `envconfig:"DOCSPACE_PASSWORD_FILE" desc:"File that holds the password; read again at every sign-in."`
+	Folders        Folders `envconfig:"DOCSPACE_FOLDERS" default:"rooms" desc:"Folder ids to watch, separated by commas, or rooms: every room the account can see, new ones included."`
+	Start          Start   `envconfig:"DOCSPACE_START" default:"beginning" desc:"Where a folder without a mark starts: beginning, now, or a time such as 2026-01-31T00:00:00Z."`
+	Privacy        string  `envconfig:"DOCSPACE_PRIVACY" default:"standard" desc:"What is published about people: full (ids, names and e-mail addresses), standard (ids and names), pseudonymous (pseudonyms, made with a key) or minimal (pseudonyms, and nothing that people typed). See Personal data."`
+	PrivacyKey     Secret  `envconfig:"DOCSPACE_PRIVACY_KEY" desc:"Key of the pseudonyms: base64 of 32 random bytes or more. Required with pseudonymous and minimal; each portal needs its own."`
+	PrivacyKeyFile string  `envconfig:"DOCSPACE_PRIVACY_KEY_FILE" desc:"File that holds the key of the pseudonyms; read once, when the program starts."`
+	PrivacyKeyID   string  `envconfig:"DOCSPACE_PRIVACY_KEY_ID" desc:"Public name of the key, such as 2026-1, which events carry. Another key needs another."`
 }
 
 // NATSConfig says where events and marks are stored.

@@ -52,7 +52,7 @@ func TestTwoVariablesAreEnough(t *testing.T) {
 	if problems != "<nil>" {
 		t.Fatalf("problems: %s", problems)
 	}
-	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard} " +
+	want := "{DocSpace:{URL:https://docs.example.com Formerly: APIKey:[hidden] APIKeyFile: Token:[hidden] TokenFile: Username: Password:[hidden] PasswordFile: Folders:rooms Start:beginning Privacy:standard PrivacyKey:[hidden] PrivacyKeyFile: PrivacyKeyID:} Events:{Include: Exclude: SchemaBase:} " +
 		"NATS:{URL: User: Password:[hidden] PasswordFile: Token:[hidden] TokenFile: NKeyFile: CredsFile: TLSCAFile: TLSCertFile: TLSKeyFile: TLSFirst:false JSDomain: InboxPrefix:_INBOX " +
 		"Stream:DOCSPACE SubjectPrefix:docspace Commit:auto MsgID:auto Replicas:1 MaxAge:0s MaxBytes:0 DataDir:./data DataMaxBytes:0 DataSync:10s} " +
 		"Poll:{MinInterval:5s MaxInterval:2m0s RequestsPerMinute:600 MaxInFlight:8} HTTP:{Addr:127.0.0.1:8080} Hints:{Addr: Secret:[hidden] SecretFile:} Log:{Level:info Format:auto}}\n"
@@ -66,7 +66,8 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	pem := writeFile(t, "some.pem", "pem")
 	got, problems := loadInChild(t,
 		"DOCSPACE_URL=http://localhost:8092", "DOCSPACE_USERNAME=a@example.com", "DOCSPACE_PASSWORD_FILE="+writeFile(t, "password", "hunter2\n"),
-		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=full", "DOCSPACE_FORMERLY=old.example.com, older.example.com:8443",
+		"DOCSPACE_FOLDERS=12, 2147483647", "DOCSPACE_START=2026-01-31T01:00:00+01:00", "DOCSPACE_PRIVACY=pseudonymous", "DOCSPACE_PRIVACY_KEY_ID=2026-1",
+		"DOCSPACE_PRIVACY_KEY_FILE="+writeFile(t, "key", "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=\n"), "DOCSPACE_FORMERLY=old.example.com, older.example.com:8443", "EVENTS_SCHEMA_BASE=https://schemas.example.com/x",
 		"NATS_URL=tls://a.example.com,tls://b.example.com:4223", "NATS_USER=connector", "NATS_PASSWORD_FILE="+writeFile(t, "nats", "hunter2\n"), "NATS_TLS_CA_FILE="+pem,
 		"NATS_TLS_FIRST=true", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX_connector", "NATS_MSG_ID=always", "NATS_DATA_MAX_BYTES=5000000001", "NATS_DATA_SYNC=always",
 		"NATS_TLS_CERT_FILE="+pem, "NATS_TLS_KEY_FILE="+pem, "NATS_STREAM=AUDIT", "NATS_SUBJECT_PREFIX=acme.docspace", "NATS_DATA_DIR=/d", "NATS_COMMIT=dedup",
@@ -77,7 +78,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		t.Fatalf("problems: %s", problems)
 	}
 	for _, want := range []string{
-		"Username:a@example.com", "Formerly:old.example.com,older.example.com:8443", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:full",
+		"Username:a@example.com", "Formerly:old.example.com,older.example.com:8443", "Folders:12,2147483647", "Start:2026-01-31T00:00:00Z", "Privacy:pseudonymous PrivacyKey:[hidden] PrivacyKeyFile:/", "PrivacyKeyID:2026-1", "SchemaBase:https://schemas.example.com/x",
 		"URL:tls://a.example.com,tls://b.example.com:4223", "User:connector Password:[hidden] PasswordFile:/", "TLSCAFile:" + pem, "TLSCertFile:" + pem, "TLSKeyFile:" + pem,
 		"Stream:AUDIT", "SubjectPrefix:acme.docspace", "Commit:dedup", "DataDir:/d", "Replicas:3", "MaxAge:2160h0m0s", "MaxBytes:5000000000",
 		"TLSFirst:true JSDomain:leaf InboxPrefix:_INBOX_connector", "MsgID:always", "DataMaxBytes:5000000001 DataSync:always",
@@ -104,7 +105,7 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, got := loadInChild(t,
 		"DOCSPACE_URL=ftp://docs.example.com", "DOCSPACE_API_KEY=sk-hunter2", "DOCSPACE_TOKEN_FILE=/nowhere/token",
-		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FORMERLY=https://old.example.com", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=minimal",
+		"DOCSPACE_APIKEY=sk-hunter3", "DOCSPACE_FORMERLY=https://old.example.com", "DOCSPACE_FOLDERS=1,two", "DOCSPACE_START=yesterday", "DOCSPACE_PRIVACY=none",
 		"NATS_STREAM=a.b", "NATS_SUBJECT_PREFIX=$JS", "NATS_COMMIT=both", "NATS_REPLICAS=three", "NATS_MAX_AGE=1ms", "NATS_MAX_BYTES=-1", "NATS_CREDS_FILE=/nowhere/creds",
 		"POLL_MIN_INTERVAL=10ms", "POLL_MAX_INTERVAL=10", "POLL_REQUESTS_PER_MINUTE=-1", "POLL_MAX_IN_FLIGHT=51",
 		"NATS_PASSWORD=hunter5", "NATS_TLS_FIRST=perhaps", "NATS_JS_DOMAIN=leaf", "NATS_INBOX_PREFIX=_INBOX.>", "NATS_MSG_ID=never", "NATS_DATA_MAX_BYTES=1", "NATS_DATA_SYNC=1h",
@@ -117,7 +118,7 @@ DOCSPACE_TOKEN_FILE: open /nowhere/token: no such file or directory
 DOCSPACE_TOKEN_FILE: must not be set together with DOCSPACE_API_KEY; keep one kind of credentials
 DOCSPACE_FOLDERS: must be rooms, or folder ids from 1 to 2147483647 separated by commas, got "two"
 DOCSPACE_START: must be beginning, now, or a time with its zone such as 2026-01-31T00:00:00Z, got "yesterday"
-DOCSPACE_PRIVACY: privacy "minimal" is not available in this version, use standard or full
+DOCSPACE_PRIVACY: must be full, standard, pseudonymous or minimal, got "none"
 NATS_PASSWORD: must be set only together with NATS_URL; without it the server inside this program is used
 NATS_CREDS_FILE: must be set only together with NATS_URL; without it the server inside this program is used
 NATS_TLS_FIRST: must be true or false, got "perhaps"
@@ -188,6 +189,13 @@ func valid() Config {
 
 func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 	t.Parallel()
+	const b64 = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
+	keyFile := writeFile(t, "key", b64+"\n")
+	pseudonyms := func(key, id string) func(*Config) {
+		return func(c *Config) {
+			c.DocSpace.Privacy, c.DocSpace.PrivacyKey, c.DocSpace.PrivacyKeyID = "minimal", Secret(key), id
+		}
+	}
 	empty, secret, lines := writeFile(t, "empty", ""), writeFile(t, "secret", "sk-hunter2\n"), writeFile(t, "lines", "hunter2\nhunter3")
 	for _, c := range []struct {
 		name string
@@ -250,6 +258,20 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 		{"HTTP on IPv6", func(c *Config) { c.HTTP.Addr = "[::1]:0" }, ""},
 		{"HTTP port", func(c *Config) { c.HTTP.Addr = "localhost:70000" }, `HTTP_ADDR: must be host:port such as 127.0.0.1:8080, or empty to turn it off, got "localhost:70000"`},
 		{"hints", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", Secret: "hunter2"} }, ""},
+		{"pseudonyms", pseudonyms(b64, "2026-1"), ""},
+		{"pseudonyms with a key in a file", func(c *Config) { pseudonyms("", "2026-1")(c); c.DocSpace.PrivacyKeyFile = keyFile }, ""},
+		{"pseudonyms with 64 hex digits", pseudonyms("5f2c1ab09d3e47c86a0f9be4d1783c25e96b04fd72a81c3d5e0fb79a64d2c813", "2026-1"), ""},
+		{"pseudonyms without a key", pseudonyms("", ""), "DOCSPACE_PRIVACY_KEY: must be set for DOCSPACE_PRIVACY=minimal, or DOCSPACE_PRIVACY_KEY_FILE; make a key for this portal alone: head -c 32 /dev/urandom | base64\n" +
+			"DOCSPACE_PRIVACY_KEY_ID: must be set to a name for the key, such as 2026-1; every event carries it, and another key needs another"},
+		{"pseudonyms with a phrase", pseudonyms("hunter2 and other words that people think up", "2026-1"), "DOCSPACE_PRIVACY_KEY: must be base64 of at least 32 random bytes; make one: head -c 32 /dev/urandom | base64"},
+		{"pseudonyms with a short key", pseudonyms(b64[:40], "2026-1"), "DOCSPACE_PRIVACY_KEY: must have at least 32 random bytes, got 30; make one: head -c 32 /dev/urandom | base64"},
+		{"pseudonyms with a key of zeros", pseudonyms(strings.Repeat("A", 44), "2026-1"), "DOCSPACE_PRIVACY_KEY: must be random, and its bytes repeat; make one: head -c 32 /dev/urandom | base64"},
+		{"pseudonyms with a repeated word", pseudonyms("hunter2hunter2hunter2hunter2hunter2hunter2hu", "2026-1"), "DOCSPACE_PRIVACY_KEY: must be random, and its bytes repeat; make one: head -c 32 /dev/urandom | base64"},
+		{"pseudonyms with two keys", func(c *Config) { pseudonyms(b64, "2026-1")(c); c.DocSpace.PrivacyKeyFile = keyFile }, "DOCSPACE_PRIVACY_KEY_FILE: must not be set together with DOCSPACE_PRIVACY_KEY; keep one"},
+		{"pseudonyms with the key for its file", func(c *Config) { pseudonyms("", "2026-1")(c); c.DocSpace.PrivacyKeyFile = b64 }, "DOCSPACE_PRIVACY_KEY_FILE: must be the path of a file; the secret itself belongs in the variable without _FILE: no such file or directory"},
+		{"pseudonyms with a key id of words", pseudonyms(b64, "the first key"), "DOCSPACE_PRIVACY_KEY_ID: must be 1 to 64 letters, digits, dots, underscores and hyphens"},
+		{"a key nobody uses", func(c *Config) { c.DocSpace.PrivacyKey = Secret(b64) }, "DOCSPACE_PRIVACY_KEY: must be set only with DOCSPACE_PRIVACY=pseudonymous or minimal: standard names people as the portal does"},
+		{"a key id nobody uses", func(c *Config) { c.DocSpace.Privacy, c.DocSpace.PrivacyKeyID = "full", "2026-1" }, "DOCSPACE_PRIVACY_KEY_ID: must be set only with DOCSPACE_PRIVACY=pseudonymous or minimal: full names people as the portal does"},
 		{"hints without a secret", func(c *Config) { c.Hints.Addr = "127.0.0.1:8081" }, "HINTS_SECRET: must be set to the secret key of the webhook in the portal, or HINTS_SECRET_FILE, to receive hints on HINTS_ADDR"},
 		{"hints with an empty secret", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", SecretFile: empty} }, "HINTS_SECRET_FILE: " + empty + " must not be empty"},
 		{"hints where the state is", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8080", Secret: "hunter2"} }, "HINTS_ADDR: must not be the address of HTTP_ADDR: hints come from outside, and the state is not for there"},

@@ -7,7 +7,7 @@ import (
 )
 
 // variableGroups are the prefixes under which every variable must be ours.
-var variableGroups = []string{"DOCSPACE_", "NATS_", "POLL_", "HTTP_", "HINTS_", "LOG_"}
+var variableGroups = []string{"DOCSPACE_", "EVENTS_", "NATS_", "POLL_", "HTTP_", "HINTS_", "LOG_"}
 
 // foreignVariables belong to other programs and share a prefix with ours.
 var foreignVariables = []string{"HTTP_PROXY"}

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"docspace-nats/schema"
 )
 
 const (
@@ -19,7 +17,7 @@ const (
 
 // problems judges every group.
 func (c Config) problems() problems {
-	return slices.Concat(c.DocSpace.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Hints.problems(c.HTTP), c.Log.problems())
+	return slices.Concat(c.DocSpace.problems(), c.Events.problems(), c.NATS.problems(), c.Poll.problems(), c.HTTP.problems(), c.Hints.problems(c.HTTP), c.Log.problems())
 }
 
 // problems judges the portal's address and credentials. It reads the secret
@@ -30,9 +28,8 @@ func (c DocSpaceConfig) problems() problems {
 		found.add("DOCSPACE_URL", "%s", what)
 	}
 	c.judgeCredentials(&found)
-	if _, err := schema.ParsePrivacy(c.Privacy); err != nil {
-		found.add("DOCSPACE_PRIVACY", "%s", err)
-	}
+	_, misset := c.privacy()
+	found = append(found, misset...)
 	return found
 }
 

@@ -38,7 +38,7 @@ func (c Config) Warnings() []string {
 		"HINTS_ADDR: is open to the network without encryption; let only a proxy that speaks https reach it")
 	warn(c.Hints.guessable(),
 		c.Hints.secret().name()+": is so short that it can be guessed; use 16 characters or more, here and in the portal")
-	return all
+	return append(all, c.Events.warnings()...)
 }
 
 // shortestSecret is what nobody tries out by asking, nor with a delivery of

@@ -19,7 +19,7 @@ func TestEveryVariableThatDeployMentionsIsASetting(t *testing.T) {
 	for _, s := range settings(new(Config)) {
 		names = append(names, s.name)
 	}
-	mentioned := regexp.MustCompile(`\b(DOCSPACE|NATS|POLL|HTTP|HINTS|LOG)_[A-Z0-9_]+`)
+	mentioned := regexp.MustCompile(`\b(DOCSPACE|NATS|POLL|HTTP|HINTS|EVENTS|LOG)_[A-Z0-9_]+`)
 	files := append(filesUnder(t, deployDir), filepath.Join(repositoryDir, "Dockerfile"), filepath.Join(repositoryDir, "Makefile"))
 	count := 0
 	for _, file := range files {

@@ -61,12 +61,17 @@ func (h *hearing) RoundTrip(r *http.Request) (*http.Response, error) {
 func (h *hearing) posted(secret string, body io.Reader, whole string) *http.Response {
 	r := httptest.NewRequest(http.MethodPost, "/some/where", body)
 	if secret != "" {
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(whole))
-		r.Header.Set("x-docspace-signature-256", fmt.Sprintf("sha256=%X", mac.Sum(nil)))
+		r.Header.Set("x-docspace-signature-256", signed(secret, whole))
 	}
 	answer, _ := h.RoundTrip(r)
 	return answer
+}
+
+// signed is the signature of a body, as portals write it.
+func signed(secret, body string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	return fmt.Sprintf("sha256=%X", mac.Sum(nil))
 }
 
 func (h *hearing) post(secret, body string) int {

@@ -116,30 +116,15 @@ func readDir(t *testing.T, dir string) (read *storedCopy, times []time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	consumer, err := js.OrderedConsumer(t.Context(), "DOCSPACE", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"docspace.folder.>"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer messages.Stop()
 	read = newStoredCopy()
-	for pending := consumer.CachedInfo().NumPending; pending > 0; {
-		msg, err := messages.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachEvent(t, js, func(msg jetstream.Msg) error {
 		at, err := msg.Metadata()
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if err := read.add(at.Sequence.Stream, msg.Subject(), msg.Data()); err != nil {
-			t.Fatal(err)
-		}
-		times, pending = append(times, at.Timestamp), at.NumPending
-	}
+		times = append(times, at.Timestamp)
+		return read.add(at.Sequence.Stream, msg.Subject(), msg.Data())
+	})
 	return read, times
 }
 

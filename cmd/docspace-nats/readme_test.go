@@ -17,6 +17,7 @@ import (
 	"docspace-nats/poller/queue/queuetest"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
+	"docspace-nats/schema/schematest"
 )
 
 func TestTheReadmeTableIsTheConfiguration(t *testing.T) {
@@ -33,7 +34,7 @@ func TestTheReadmeListsThePermissionsThatAreTried(t *testing.T) {
 }
 
 func TestTheReadmeShowsARealEvent(t *testing.T) {
-	golden := readFile(t, filepath.Join(repositoryDir, "poller", "testdata", "events", "5015-file-moved.json"))
+	golden := readFile(t, filepath.Join(schematest.Dir(t, schema.Version), "5015-file-moved.json"))
 	// The address of the schema is left out unless one is configured.
 	event := regexp.MustCompile(`(?m)^  "dataschema": .*\n`).ReplaceAllString(golden, "")
 	holdReadme(t, "event", "```json\n"+strings.TrimSpace(event)+"\n```\n")
@@ -44,12 +45,17 @@ func TestTheReadmeShowsARealEvent(t *testing.T) {
 // other, since they share a file.
 func holdReadme(t *testing.T, part, want string) {
 	t.Helper()
-	path := filepath.Join(repositoryDir, "README.md")
+	holdPart(t, filepath.Join(repositoryDir, "README.md"), part, want)
+}
+
+// holdPart is holdReadme for any document.
+func holdPart(t *testing.T, path, part, want string) {
+	t.Helper()
 	begin, end := "<!-- "+part+":begin -->\n", "<!-- "+part+":end -->"
 	before, rest, begins := strings.Cut(readFile(t, path), begin)
 	got, after, ends := strings.Cut(rest, end)
 	if !begins || !ends {
-		t.Fatalf("README.md has no %s and %s", begin, end)
+		t.Fatalf("%s has no %s and %s", path, begin, end)
 	}
 	if *update {
 		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {

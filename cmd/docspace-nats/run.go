@@ -82,6 +82,7 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	}
 	log.Info().Str("version", thisBuild().Version).Str("portal", cfg.DocSpace.URL).Str("stream", c.ledger.Stream()).
 		Stringer("folders", cfg.DocSpace.Folders).Msg("started; " + c.ledger.Mode().Promise())
+	cfg.Events.tell(log)
 	if once {
 		err = c.catchUp(ctx, log)
 	} else {

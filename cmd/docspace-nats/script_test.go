@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,8 +20,8 @@ import (
 	"docspace-nats/publisher/natstest"
 )
 
-// Scripts drive the real program as a user would. Beside testscript's own
-// commands they have:
+// Scripts drive the real program as a user would. In $SCHEMA lie the files of
+// the contract. Beside testscript's own commands they have:
 //
 //	portal ROWS [VERSION [CLAIM]]
 //	                        a simulated portal with a room of so many rows, of
@@ -42,7 +43,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HTTP_ADDR", "127.0.0.1:0") // the default may be taken
-			return nil
+			contract, err := filepath.Abs(filepath.Join(repositoryDir, "schema"))
+			env.Setenv("SCHEMA", contract)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"portal":   portalScript(t),

@@ -5,6 +5,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // storedEvents counts the messages on the event subjects of every stream.
@@ -33,4 +35,16 @@ func storedEvents(t testing.TB, nc *nats.Conn) int {
 		t.Fatal(err)
 	}
 	return count
+}
+
+// eachEvent reads every event that a stream with the default names holds.
+func eachEvent(t *testing.T, js jetstream.JetStream, read func(jetstream.Msg) error) {
+	t.Helper()
+	consumer, err := js.OrderedConsumer(t.Context(), "DOCSPACE", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"docspace.folder.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := natstest.Drain(t.Context(), consumer, read); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -86,31 +86,14 @@ func TestALateRowFarBelowIsFoundInARealStreamAlsoWhenThatHasDroppedOldEvents(t *
 // storedRows returns the ids of all rows in the stream, ascending.
 func storedRows(t *testing.T, js jetstream.JetStream) []int64 {
 	t.Helper()
-	consumer, err := js.OrderedConsumer(t.Context(), "DOCSPACE", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"docspace.folder.>"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer messages.Stop()
 	var ids []int64
-	for {
-		msg, err := messages.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachEvent(t, js, func(msg jetstream.Msg) error {
 		e, err := schema.Decode(msg.Data())
-		if err != nil {
-			t.Fatal(err)
-		}
 		if id, err := strconv.ParseInt(e.Data.AuditID, 10, 64); err == nil {
 			ids = append(ids, id)
 		}
-		if at, err := msg.Metadata(); err != nil || at.NumPending == 0 {
-			slices.Sort(ids)
-			return ids
-		}
-	}
+		return err
+	})
+	slices.Sort(ids)
+	return ids
 }

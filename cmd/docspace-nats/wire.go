@@ -45,8 +45,12 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 			c.close()
 		}
 	}()
-	metrics := poller.NewMetrics()
-	if c.portal, err = newPortal(cfg, callPatience, metrics.Requested); err != nil {
+	privacy, misset := cfg.DocSpace.privacy()
+	if err := misset.err(); err != nil {
+		return c, err
+	}
+	feed, metrics := feed(cfg, privacy), poller.NewMetrics()
+	if c.portal, err = newPortal(cfg, privacy, callPatience, metrics.Requested); err != nil {
 		return c, err
 	}
 	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
@@ -63,7 +67,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		log.Warn().Str("stream", c.ledger.Stream()).Msg(f.String())
 	}
 	c.queue = c.ledger.Queue(func() bool { return c.replicas.Count() == 1 })
-	if err := ownMarks(cfg, marks); err != nil {
+	if err := ownMarks(cfg, feed, marks); err != nil {
 		return c, err
 	}
 	began, err := c.began(ctx, cfg.DocSpace.Start, marks)
@@ -74,7 +78,8 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Anchor:   cfg.DocSpace.Start.Time(began),
 		Began:    began,
 		Now:      c.portal.Now,
-		Feed:     feed(cfg.DocSpace),
+		Feed:     feed,
+		Filter:   cfg.Events.Filter(),
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
 		Writer:   writer(),
 		Metrics:  metrics,
@@ -120,7 +125,7 @@ func (c *connector) close() {
 // polls goes on for ever, and says why it waits.
 const callPatience = 15 * time.Second
 
-func newPortal(cfg Config, patience time.Duration, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
+func newPortal(cfg Config, privacy schema.Privacy, patience time.Duration, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
 	d := cfg.DocSpace
 	creds := docspace.Credentials{
 		APIKey:   docspace.Source(d.APIKeySource()),
@@ -135,6 +140,7 @@ func newPortal(cfg Config, patience time.Duration, observe func(route string, st
 		RequestsPerMinute: cfg.Poll.RequestsPerMinute,
 		MaxInFlight:       cfg.Poll.MaxInFlight,
 		MaxElapsed:        patience,
+		Words:             privacy.Words,
 		Observe:           observe,
 	})
 }
@@ -280,13 +286,15 @@ func published(marks []checkpoint.Mark) []int {
 	return folders
 }
 
-// ownMarks refuses a stream that holds the folders of another portal, before
-// those that have no mark yet are mixed into it.
-func ownMarks(cfg Config, marks []checkpoint.Mark) error {
-	ours := feed(cfg.DocSpace)
+// ownMarks refuses a stream that holds the folders of another portal, or the
+// pseudonyms of another key with the id of ours, before more are mixed into it.
+func ownMarks(cfg Config, ours poller.Feed, marks []checkpoint.Mark) error {
 	for _, m := range marks {
-		var other *poller.OtherPortalError
-		if errors.As(ours.Owns(m), &other) {
+		owned := ours.Owns(m)
+		if key := new(poller.OtherKeyError); errors.As(owned, &key) {
+			return fmt.Errorf("stream %s: %w (DOCSPACE_PRIVACY_KEY, DOCSPACE_PRIVACY_KEY_ID)", cfg.NATS.Stream, key)
+		}
+		if other := new(poller.OtherPortalError); errors.As(owned, &other) {
 			return fmt.Errorf("stream %s: %w; set NATS_STREAM and NATS_SUBJECT_PREFIX to others for this portal, or, if it is the same portal under a new name, DOCSPACE_FORMERLY to %q",
 				cfg.NATS.Stream, other, other.Theirs)
 		}
@@ -294,16 +302,16 @@ func ownMarks(cfg Config, marks []checkpoint.Mark) error {
 	return nil
 }
 
-func feed(cfg DocSpaceConfig) poller.Feed {
-	host := cfg.URL
-	if u, err := url.Parse(cfg.URL); err == nil {
+func feed(cfg Config, privacy schema.Privacy) poller.Feed {
+	host := cfg.DocSpace.URL
+	if u, err := url.Parse(cfg.DocSpace.URL); err == nil {
 		host = u.Host
 	}
-	privacy, _ := schema.ParsePrivacy(cfg.Privacy) // validated with the configuration
 	return poller.Feed{
 		Portal:     host,
-		Formerly:   cfg.Formerly,
-		SourceBase: strings.TrimSuffix(cfg.URL, "/"),
+		Formerly:   cfg.DocSpace.Formerly,
+		SourceBase: strings.TrimSuffix(cfg.DocSpace.URL, "/"),
+		SchemaBase: cfg.Events.SchemaBase,
 		Privacy:    privacy,
 	}
 }

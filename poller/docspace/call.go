@@ -97,7 +97,7 @@ func (c *Client) exchange(ctx context.Context, call call, authorization string, 
 	}
 	if answer.code < 200 || answer.code > 299 {
 		secrets := append(call.secrets, strings.TrimPrefix(authorization, "Bearer "))
-		return refusalOf(call.op, answer, secrets)
+		return refusalOf(call.op, answer, secrets, c.words)
 	}
 	if answer.html() {
 		return &NotJSONError{Op: call.op, URL: c.base.String(), HTML: true}

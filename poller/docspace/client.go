@@ -39,6 +39,9 @@ type Options struct {
 	Timeout           time.Duration     // of one request up to the last byte of its answer, default 30 s
 	MaxElapsed        time.Duration     // for the repetitions of one call, default 1 min; negative: never repeat
 
+	// Words is what errors repeat of what the portal says in a refusal, which may
+	// name people and titles; nil: all of it.
+	Words func(string) string
 	// Observe is told of every request: its route with {id} for numbers, the
 	// HTTP status or 0 when no answer came, and how long it took.
 	Observe func(route string, status int, took time.Duration)
@@ -54,6 +57,7 @@ type Client struct {
 	userAgent  string
 	timeout    time.Duration
 	maxElapsed time.Duration
+	words      func(string) string
 	observe    func(string, int, time.Duration)
 	skew       atomic.Int64 // portal's clock minus ours, ns
 }
@@ -76,6 +80,7 @@ func New(base string, creds Credentials, opts Options) (*Client, error) {
 		userAgent:  opts.UserAgent,
 		timeout:    opts.Timeout,
 		maxElapsed: opts.MaxElapsed,
+		words:      opts.Words,
 		observe:    opts.Observe,
 	}
 	if c.userAgent == "" {
@@ -86,6 +91,9 @@ func New(base string, creds Credentials, opts Options) (*Client, error) {
 	}
 	if c.maxElapsed == 0 {
 		c.maxElapsed = DefaultMaxElapsed
+	}
+	if c.words == nil {
+		c.words = func(s string) string { return s }
 	}
 	if c.observe == nil {
 		c.observe = func(string, int, time.Duration) {}

@@ -338,6 +338,19 @@ func TestWhatIsNoPageIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhatIsWrongWithJSONNamesNoneOfItsMembers(t *testing.T) {
+	t.Parallel()
+	var p pageReader
+	for _, body := range []string{
+		`{"response":[{"initiator":{"Zoe Mueller":{"id" "x"`, `{"Zoe Mueller":[1 2]}`, `{"data":{"Zoe Mueller":"\q"}}`,
+	} {
+		err := &NotJSONError{Op: "history of folder 7", URL: "https://docs.example.com", Err: decode([]byte(body), p.read)}
+		if text := err.Error(); strings.Contains(text, "Zoe") || !strings.Contains(text, "after byte") {
+			t.Errorf("%s: %s", body, text)
+		}
+	}
+}
+
 func FuzzPage(f *testing.F) {
 	f.Add(fullPage(10))
 	for _, row := range []string{

@@ -166,7 +166,16 @@ func (e *NotJSONError) Error() string {
 	if e.HTML {
 		return fmt.Sprintf("%s: answered HTML: is %s the portal's address?", e.Op, e.URL)
 	}
-	return fmt.Sprintf("%s: not the JSON of a portal from %s: %s", e.Op, e.URL, line(e.Err.Error()))
+	return fmt.Sprintf("%s: not the JSON of a portal from %s: %s", e.Op, e.URL, wrong(e.Err))
+}
+
+// wrong is what is wrong with JSON, in one line. The names of members that lead
+// there are left out: some portal may have tables of people.
+func wrong(err error) string {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return line(fmt.Sprintf("%v after byte %d", syntax.Err, syntax.ByteOffset))
+	}
+	return line(err.Error())
 }
 
 func (e *NotJSONError) Unwrap() error { return e.Err }

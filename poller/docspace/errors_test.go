@@ -18,6 +18,18 @@ var sentinels = map[string]error{
 	"rate": ErrRateLimited, "payment": ErrPayment, "portal": ErrPortal, "too large": ErrTooLarge,
 }
 
+func TestOfWhatThePortalSaysOnlyWhatTheCallerWantsIsRepeated(t *testing.T) {
+	t.Parallel()
+	c, _ := serve(t, Options{Words: func(said string) string { return strings.ReplaceAll(said, "Zoe", "[redacted]") }}, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"error":{"message":"Access denied\nfor Zoe"}}`))
+	})
+	_, err := c.History(t.Context(), 7, Query{Count: 1})
+	if want := `history of folder 7: 403 Forbidden: "Access denied for [redacted]"`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 func TestARefusalSaysWhoRefusedAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	const app = `{"error":{"message":"Access denied","type":"System.Security.SecurityException","stack":"   at X","hresult":-2146233078},"status":1,"statusCode":403}`

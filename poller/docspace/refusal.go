@@ -9,8 +9,9 @@ import (
 )
 
 // refusalOf makes an error of an answer that does not say success. The status
-// line decides: older servers claim 200 inside the body of a 400.
-func refusalOf(op string, a answer, secrets []string) *StatusError {
+// line decides: older servers claim 200 inside the body of a 400. Of what it
+// says, words are repeated.
+func refusalOf(op string, a answer, secrets []string, words func(string) string) *StatusError {
 	e := &StatusError{Op: op, Code: a.code}
 	e.RetryAfter, e.Capped = retryAfter(a.header, time.Now())
 	var message string
@@ -20,7 +21,7 @@ func refusalOf(op string, a answer, secrets []string) *StatusError {
 			message = strings.ReplaceAll(message, secret, "[secret]")
 		}
 	}
-	e.Message = line(message)
+	e.Message = words(line(message))
 	return e
 }
 

@@ -78,7 +78,7 @@ func ParseWebhook(secret, header string, body []byte) (Webhook, error) {
 	}
 	var w Webhook
 	if err := decode(body, w.read); err != nil {
-		return Webhook{}, fmt.Errorf("webhook: not what a portal posts: %s", line(err.Error()))
+		return Webhook{}, fmt.Errorf("webhook: not what a portal posts: %s", wrong(err))
 	}
 	return w, nil
 }
@@ -116,9 +116,16 @@ func (w *Webhook) read(s *scanner) error {
 	if !found {
 		return errNoPayload
 	}
-	w.Trigger = line(w.Trigger)
+	if !isTrigger(w.Trigger) {
+		w.Trigger = "" // it is logged
+	}
 	w.Kind = kindOf(w.Trigger)
 	return nil
+}
+
+func isTrigger(s string) bool {
+	const most = 64
+	return len(s) <= most && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.") == ""
 }
 
 func (w *Webhook) event(s *scanner, name []byte) {

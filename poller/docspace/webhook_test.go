@@ -71,7 +71,8 @@ func TestADeliveryTellsWhatItIsAbout(t *testing.T) {
 		`{"event":{"trigger":"file.moved"},"payload":{"id":-3,"parentId":99999999999999}}`:                                       {"file.moved", KindFile, 0, 0},
 		`{"event":{"trigger":"planet.created"},"payload":{"id":1,"parentId":2}}`:                                                 {"planet.created", KindOther, 1, 2},
 		`{"event":null,"payload":{"id":1.5,"parentId":[]}}`:                                                                      {"", KindOther, 0, 0},
-		"\ufeff" + `{"event":{"trigger":"` + strings.Repeat("x", 2000) + `"},"payload":{}}`:                                      {strings.Repeat("x", maxLine) + "…", KindOther, 0, 0},
+		`{"event":{"trigger":"file.moved by zoe@example.com"},"payload":{"id":7}}`:                                               {"", KindOther, 7, 0},
+		"\ufeff" + `{"event":{"trigger":"` + strings.Repeat("x", 2000) + `"},"payload":{}}`:                                      {"", KindOther, 0, 0},
 		`{"event":{"trigger":"file.created"},"payload":{"id":5,"parentId":6},"payload":{"id":7,"parentId":"a third-party one"}}`: {"file.created", KindFile, 7, 0},
 	} {
 		got, err := ParseWebhook("s", sign("s", []byte(body)), []byte(body))

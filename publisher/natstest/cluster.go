@@ -65,8 +65,13 @@ func HubAndLeaf(t testing.TB) (hub, leaf *Server) {
 
 // URL lists the addresses of all servers.
 func (c *ServerCluster) URL() string {
-	urls := make([]string, len(c.Servers))
-	for i, s := range c.Servers {
+	return addresses(c.Servers)
+}
+
+// addresses are those of all servers, as NATS_URL takes them.
+func addresses[S interface{ URL() string }](servers []S) string {
+	urls := make([]string, len(servers))
+	for i, s := range servers {
 		urls[i] = s.URL()
 	}
 	return strings.Join(urls, ",")

@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -26,6 +27,7 @@ type Link struct {
 	dropping  bool
 	lost      int
 	remaining int // bytes still carried upwards before the cut, -1 for no cut
+	tap       io.Writer
 }
 
 // NewLink listens on loopback and forwards to the server at serverURL.
@@ -59,6 +61,13 @@ func (l *Link) Conn(t testing.TB, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	// Only this address: the server's own would lead around the link.
 	return connect(t, l.URL(), append(options, nats.IgnoreDiscoveredServers())...)
+}
+
+// Tap copies all that clients send from now on to w.
+func (l *Link) Tap(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tap = w
 }
 
 // DropAnswersFrom keeps from clients the first thing a server sends that
@@ -160,6 +169,9 @@ func (l *Link) join(client, server net.Conn) bool {
 func (l *Link) up(to net.Conn, b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.tap != nil {
+		_, _ = l.tap.Write(b)
+	}
 	if l.remaining < 0 {
 		_, err := to.Write(b)
 		return err

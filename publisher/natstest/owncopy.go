@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -32,7 +31,7 @@ func (c *ProcessCluster) OwnCopy(ctx context.Context, of *ServerProcess, stream,
 			defer other.Resume()
 		}
 	}
-	if err := drain(ctx, consumer, read); err != nil {
+	if err := Drain(ctx, consumer, read); err != nil {
 		return fmt.Errorf("copy of stream %s on server %s: %w", stream, of.name, err)
 	}
 	return nil
@@ -67,29 +66,4 @@ func (c *ProcessCluster) consumerOn(ctx context.Context, of *ServerProcess, stre
 	}
 	nc.Close()
 	return nil, nil, errors.Join(err, errors.New("no consumer can be placed there"))
-}
-
-// drain reads everything that was stored when the consumer was created.
-func drain(ctx context.Context, consumer jetstream.Consumer, read func(jetstream.Msg) error) error {
-	if consumer.CachedInfo().NumPending == 0 {
-		return nil
-	}
-	messages, err := consumer.Messages(jetstream.PullHeartbeat(10 * time.Second))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		if err := read(msg); err != nil {
-			return err
-		}
-		at, err := msg.Metadata()
-		if err != nil || at.NumPending == 0 {
-			return err
-		}
-	}
 }

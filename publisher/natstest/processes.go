@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -43,11 +42,7 @@ func Processes(t testing.TB, dirs []string, args ...string) *ProcessCluster {
 
 // URL lists the addresses of all servers.
 func (c *ProcessCluster) URL() string {
-	urls := make([]string, len(c.Servers))
-	for i, s := range c.Servers {
-		urls[i] = s.URL()
-	}
-	return strings.Join(urls, ",")
+	return addresses(c.Servers)
 }
 
 // Conn is Server.Conn, to any of the servers.

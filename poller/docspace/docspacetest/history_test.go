@@ -362,6 +362,21 @@ func TestADroppedRowCountsAndIsNotShown(t *testing.T) {
 	}
 }
 
+func TestOnlyThePortalsOwnGroupsSayThatTheyAre(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"3.2.1", "3.7.2"} {
+		p := New(Options{Version: version, Now: at(noon)})
+		room := p.CreateRoom(nil, "Sales")
+		p.AddGroup(nil, room, p.NewGroup("QA"), "Viewer")
+		p.AddGroup(nil, room, p.Everyone(), "Viewer")
+		_, body := get(t, p, logPath(room))
+		system, other := strings.Count(body, `"name":"Everyone","isSystem":true`), strings.Count(body, `"name":"QA","isSystem":false`)
+		if told := version == "3.7.2"; (system == 1) != told || (other == 1) != told {
+			t.Errorf("%s tells of %d groups that they are the system's, of %d that they are not: %s", version, system, other, body)
+		}
+	}
+}
+
 func TestCodesAndFieldsOfALaterServerAreShown(t *testing.T) {
 	t.Parallel()
 	p := New(Options{Now: at(noon)})

@@ -251,7 +251,7 @@ func (v view) group(g *Group) {
 	v.str("id", g.ID)
 	v.str("name", g.Name)
 	if v.profile.has(systemGroups) {
-		v.flag("isSystem", false)
+		v.flag("isSystem", g.System)
 	}
 	v.endObject()
 }

@@ -134,6 +134,11 @@ func (p *Portal) NewGroup(name string) Group {
 	return Group{ID: p.guid(), Name: name}
 }
 
+// Everyone is the portal's own group of all its members.
+func (p *Portal) Everyone() Group {
+	return Group{ID: everyoneID, Name: "Everyone", System: true}
+}
+
 // ChangeOwner hands a room over (5159).
 func (p *Portal) ChangeOwner(by *User, room int, owner *User) {
 	p.onRoom(5159, room, by, func(f *folder, a *Action) {

@@ -42,8 +42,9 @@ type Action struct {
 
 // A Group is a group of users.
 type Group struct {
-	ID   string
-	Name string
+	ID     string
+	Name   string
+	System bool // the portal's own, "everyone" for instance; told by versions from 3.5 on
 }
 
 // A LifeTime is how long the files of a room live.

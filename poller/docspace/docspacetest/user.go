@@ -14,6 +14,7 @@ const (
 	systemUserID = "a37ee56e-3302-4a7b-b67e-ddbea64cd032"
 	guestUserID  = "712d9ec3-5d2b-4b13-824f-71f00191dcca"
 	noUserID     = "00000000-0000-0000-0000-000000000000"
+	everyoneID   = "c5cc67d1-c3e8-43c0-a3ad-3928ae3e5b5e" // a group
 )
 
 // A User is a person of the portal, or one of those it knows without a profile.
@@ -22,6 +23,7 @@ type User struct {
 	Email string
 
 	title string
+	card  *Card
 	guest bool // invited from outside
 	typed bool // known by a typed name only
 	admin bool
@@ -114,6 +116,23 @@ func (p *Portal) SetTitle(u *User, title string) {
 	}
 }
 
+// A Card is what the portal knows of a person and shows in no log. Each field
+// is any text.
+type Card struct{ Phone, Notes, Avatar, Group, Contact, Location, Birthday string }
+
+// SetCard makes the portal show a person as a whole employee record wherever it
+// shows the person. The type of the field allows for that; no version is known
+// to do it.
+func (p *Portal) SetCard(u *User, card Card) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u = p.actor(u)
+	u.card = &card
+	if !u.removed() {
+		p.show(u, u.Name())
+	}
+}
+
 // RemoveUser removes a profile: earlier rows name the lost user instead, and
 // the user's keys and sessions end. The owner stays.
 func (p *Portal) RemoveUser(u *User) {
@@ -172,7 +191,42 @@ func (p *Portal) show(u *User, name string) {
 	}
 	w.raw(page + url.QueryEscape(u.Email))
 	head, tail := split(w.b, "profileUrl", false)
+	if u.card != nil {
+		head = strings.ReplaceAll(head, "/static/images/default_user_photo", "/storage/userPhotos/"+url.PathEscape(u.card.Avatar))
+		tail = strings.TrimSuffix(tail, "}") + "," + u.card.members(name, u.Email) + "}"
+	}
 	u.face.Store(&face{name: name, head: head, tail: tail})
+}
+
+// members are what an employee record has beyond an embedded user.
+func (c *Card) members(name, email string) string {
+	first, last, _ := strings.Cut(name, " ")
+	w := writer{b: []byte{'{'}}
+	w.str("firstName", first)
+	w.str("lastName", last)
+	w.str("userName", email)
+	w.str("email", email)
+	w.array("contacts")
+	w.item()
+	w.str("type", "GTalk")
+	w.str("value", c.Contact)
+	w.endObject()
+	w.endArray()
+	w.str("birthday", c.Birthday)
+	w.str("sex", "female")
+	w.str("department", c.Group)
+	w.array("groups")
+	w.item()
+	w.str("id", noUserID)
+	w.str("name", c.Group)
+	w.str("manager", name)
+	w.endObject()
+	w.endArray()
+	w.str("location", c.Location)
+	w.str("notes", c.Notes)
+	w.str("mobilePhone", c.Phone)
+	w.flag("isAdmin", false)
+	return string(w.b[1:])
 }
 
 // person writes an embedded user up to the path of its profile.

@@ -4,6 +4,7 @@ package queuetest
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"slices"
 	"sync"
@@ -19,6 +20,7 @@ type Memory struct {
 
 	mu      sync.Mutex
 	turns   map[queue.Lane]map[int]*turn
+	due     map[queue.Lane]*agenda    // the turns in nobody's hand
 	waiting map[queue.Lane][]*Replica // the one that waits longest first
 	changed chan struct{}             // closed when a turn may have become due earlier
 	count   int
@@ -27,8 +29,11 @@ type Memory struct {
 
 // A turn is a folder in a lane.
 type turn struct {
+	folder int
+	lane   queue.Lane
 	due    time.Time
 	order  int // among those that are due at the same moment
+	place  int // in the agenda, unless there is a holder
 	holder *lease
 	rows   int
 	tries  int
@@ -40,11 +45,12 @@ func NewMemory(lasts time.Duration) *Memory {
 	m := &Memory{
 		lasts:   lasts,
 		turns:   make(map[queue.Lane]map[int]*turn),
+		due:     make(map[queue.Lane]*agenda),
 		waiting: make(map[queue.Lane][]*Replica),
 		changed: make(chan struct{}),
 	}
 	for _, lane := range queue.Lanes() {
-		m.turns[lane] = make(map[int]*turn)
+		m.turns[lane], m.due[lane] = make(map[int]*turn), new(agenda)
 	}
 	return m
 }
@@ -62,7 +68,7 @@ func (r *Replica) Kill() {
 	for _, lane := range r.turns {
 		for _, t := range lane {
 			if t.holder != nil && t.holder.of == r {
-				r.put(t, r.lasts)
+				r.giveBack(t, r.lasts)
 			}
 		}
 	}
@@ -72,8 +78,9 @@ func (r *Replica) Kill() {
 func (m *Memory) Clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, lane := range m.turns {
-		clear(lane)
+	for lane, turns := range m.turns {
+		clear(turns)
+		*m.due[lane] = nil
 	}
 }
 
@@ -127,17 +134,27 @@ func (m *Memory) Hurry(ctx context.Context, folder, rows int) (bool, error) {
 
 func (m *Memory) add(folder int, lane queue.Lane, after time.Duration) {
 	if m.turns[lane][folder] == nil {
-		t := new(turn)
+		t := &turn{folder: folder, lane: lane}
 		m.turns[lane][folder] = t
 		m.put(t, after)
 	}
 }
 
-// put makes a turn wait. The caller holds the lock.
+// put makes a turn wait that nobody holds. The caller holds the lock.
 func (m *Memory) put(t *turn, after time.Duration) {
 	m.count++
-	t.due, t.order, t.holder = time.Now().Add(after), m.count, nil
+	t.due, t.order = time.Now().Add(after), m.count
+	heap.Push(m.due[t.lane], t)
 	m.rouse()
+}
+
+// giveBack makes a turn wait that was held, unless it was removed meanwhile. The
+// caller holds the lock.
+func (m *Memory) giveBack(t *turn, after time.Duration) {
+	if m.turns[t.lane][t.folder] == t {
+		t.holder = nil
+		m.put(t, after)
+	}
 }
 
 // rouse makes those who wait look again. The caller holds the lock.
@@ -190,23 +207,20 @@ func (r *Replica) take(lane queue.Lane) (*lease, time.Duration, <-chan struct{},
 	if r.trouble != nil {
 		return nil, 0, nil, r.trouble
 	}
-	first, folder := (*turn)(nil), 0
-	for f, t := range r.turns[lane] {
-		if t.holder == nil && (first == nil || t.before(first)) {
-			first, folder = t, f
-		}
-	}
-	if first == nil {
+	due := r.due[lane]
+	if due.Len() == 0 {
 		return nil, time.Hour, r.changed, nil
 	}
+	first := (*due)[0]
 	if wait := time.Until(first.due); wait > 0 {
 		return nil, wait, r.changed, nil
 	}
 	if r.waiting[lane][0] != r {
 		return nil, time.Hour, r.changed, nil // another one's turn
 	}
+	heap.Pop(due)
 	first.tries++
-	first.holder = &lease{of: r, turn: first, folder: folder, lane: lane, rows: first.rows, tries: first.tries}
+	first.holder = &lease{of: r, turn: first, rows: first.rows, tries: first.tries}
 	return first.holder, 0, nil, nil
 }
 
@@ -214,17 +228,39 @@ func (t *turn) before(other *turn) bool {
 	return t.due.Before(other.due) || t.due.Equal(other.due) && t.order < other.order
 }
 
+// An agenda is turns as a heap, the first on top: tests have lanes of thousands
+// of folders, and every change makes replicas look.
+type agenda []*turn
+
+func (a agenda) Len() int           { return len(a) }
+func (a agenda) Less(i, j int) bool { return a[i].before(a[j]) }
+
+func (a agenda) Swap(i, j int) {
+	a[i], a[j] = a[j], a[i]
+	a[i].place, a[j].place = i, j
+}
+
+func (a *agenda) Push(t any) {
+	t.(*turn).place = len(*a)
+	*a = append(*a, t.(*turn))
+}
+
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	t := (*a)[last]
+	*a = (*a)[:last]
+	return t
+}
+
 // A lease is a turn in somebody's hand.
 type lease struct {
 	of          *Replica
 	turn        *turn
-	folder      int
-	lane        queue.Lane
 	rows, tries int
 }
 
-func (l *lease) Folder() int             { return l.folder }
-func (l *lease) Lane() queue.Lane        { return l.lane }
+func (l *lease) Folder() int             { return l.turn.folder }
+func (l *lease) Lane() queue.Lane        { return l.turn.lane }
 func (l *lease) Hint() (rows, tries int) { return l.rows, l.tries }
 
 // Return implements queue.Lease.
@@ -232,11 +268,11 @@ func (l *lease) Return(ctx context.Context, lane queue.Lane, after time.Duration
 	m := l.of.Memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if lane != l.lane {
-		m.add(l.folder, lane, after)
+	if lane != l.turn.lane {
+		m.add(l.turn.folder, lane, after)
 		l.drop()
 	} else if l.turn.holder == l {
-		m.put(l.turn, after)
+		m.giveBack(l.turn, after)
 	}
 	return nil
 }
@@ -251,7 +287,12 @@ func (l *lease) Remove() error {
 
 // drop removes the turn, unless another took its place.
 func (l *lease) drop() {
-	if lane := l.of.turns[l.lane]; lane[l.folder] == l.turn {
-		delete(lane, l.folder)
+	m, t := l.of.Memory, l.turn
+	if m.turns[t.lane][t.folder] != t {
+		return
+	}
+	delete(m.turns[t.lane], t.folder)
+	if t.holder == nil {
+		heap.Remove(m.due[t.lane], t.place)
 	}
 }

@@ -1,5 +1,6 @@
 // Actiongen turns the reviewed table schema/actions.csv into Go. It refuses a
-// table with a missing column, a number that is none, or rows out of order, so
+// table with a missing column, a number that is none, rows out of order, a
+// severity beyond 1 to 4, or an activity named without need or not named, so
 // that what it writes needs no check at run time.
 package main
 
@@ -93,6 +94,11 @@ func generate(table []byte) ([]byte, error) {
 	return format.Source(out.Bytes())
 }
 
+const (
+	other    = 99   // OCSF's number for an activity it has none for
+	fallback = "-1" // row of codes the table lacks: they lend the activity their name
+)
+
 // A row is one line of the table; the first thing wrong with it stays in err.
 type row struct {
 	fields []string
@@ -114,10 +120,16 @@ func (r *row) number(column string) int {
 		return 0
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil && r.err == nil {
-		r.err = fmt.Errorf("%s: %q is no number", column, text)
+	if err != nil {
+		r.refuse("%s: %q is no number", column, text)
 	}
 	return n
+}
+
+func (r *row) refuse(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, args...)
+	}
 }
 
 func (r *row) list(column string) string {
@@ -142,6 +154,12 @@ func (r *row) literal() string {
 		outcome = "success"
 	}
 	class, activity, severity := r.number("ocsf_class_uid"), r.number("ocsf_activity_id"), r.number("severity")
+	if severity < 1 || severity > 4 {
+		r.refuse("severity: %d is not 1 to 4", severity)
+	}
+	if name := r.text("ocsf_activity_name"); (activity == other) != (name != "") && r.text("code") != fallback {
+		r.refuse("ocsf_activity_name: activity %d with the name %q; only %d, which is any other, has one", activity, name, other)
+	}
 	field("Code", strconv.Itoa(r.number("code")), "0")
 	field("Key", strconv.Quote(r.text("key")), `""`)
 	field("Category", strconv.Quote(r.text("category")), `""`)

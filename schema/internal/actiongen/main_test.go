@@ -39,6 +39,10 @@ func TestATableWithAMistakeIsRefusedWithItsLine(t *testing.T) {
 		"no number":     {header + row("5000", "high"), `line 2: severity: "high" is no number`},
 		"not sorted":    {header + row("5001", "1") + row("5000", "1"), "line 3: code 5000 after 5001"},
 		"twice":         {header + row("5000", "1") + row("5000", "1"), "line 3: code 5000 after 5000"},
+		"too severe":    {header + row("5000", "5"), "line 2: severity: 5 is not 1 to 4"},
+		"no severity":   {header + row("5000", ""), "line 2: severity: 0 is not 1 to 4"},
+		"no name":       {header + strings.Replace(row("5000", "1"), "99,Create", "99,", 1), `line 2: ocsf_activity_name: activity 99 with the name ""`},
+		"needless name": {header + strings.Replace(row("5000", "1"), "99,", "1,", 1), `line 2: ocsf_activity_name: activity 1 with the name "Create"`},
 		"missing field": {header + "5000,FileCreated\n", "wrong number of fields"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"docspace-nats/schema"
+)
+
+// maxSchemaBase bounds an address that every event carries, in bytes.
+const maxSchemaBase = 256
+
+// EventsConfig says which actions are stored, and where their schemas lie.
+type EventsConfig struct {
+	Include    schema.Patterns `envconfig:"EVENTS_INCLUDE" desc:"Actions to store, as patterns on <category>.<action> separated by commas, such as file.*,room.external_link_*; empty: all. See Fewer events."`
+	Exclude    schema.Patterns `envconfig:"EVENTS_EXCLUDE" desc:"Actions to leave out of these, in the same way. What the connector says about its own work (connector.*) is always stored."`
+	SchemaBase string          `envconfig:"EVENTS_SCHEMA_BASE" desc:"Address the JSON Schemas are published under, as docspace-nats schema --all writes them; events then name the schema of their data. Empty: they name none."`
+}
+
+// Filter is what the two make together.
+func (c EventsConfig) Filter() schema.Filter {
+	return schema.Filter{Include: c.Include, Exclude: c.Exclude}
+}
+
+// problems judges what patterns match: one that matches nothing is misspelled,
+// and then rows are missing, or there, against the operator's will.
+func (c EventsConfig) problems() problems {
+	var found problems
+	if what := wrongBase(c.SchemaBase); what != "" {
+		found.add("EVENTS_SCHEMA_BASE", "%s", what)
+	}
+	newer := false // some may match actions of a newer portal
+	judge := func(variable string, patterns schema.Patterns) {
+		for _, m := range patterns.Mismatches() {
+			if newer = newer || m.Possible; !m.Possible {
+				found.add(variable, "%s", m)
+			}
+		}
+		for _, p := range patterns {
+			if p.OwnOnly() {
+				found.add(variable, "%s: what the connector says about its own work is always stored; remove the pattern", p)
+			}
+		}
+	}
+	judge("EVENTS_INCLUDE", c.Include)
+	judge("EVENTS_EXCLUDE", c.Exclude)
+	if passed, _ := c.Filter().InLog(); len(passed) > 0 || newer || len(found) > 0 {
+		return found
+	}
+	variable := "EVENTS_EXCLUDE"
+	if passed, _ := (schema.Filter{Include: c.Include}).InLog(); len(passed) == 0 {
+		variable = "EVENTS_INCLUDE"
+	}
+	found.add(variable, "leaves nothing of what a folder's log can show; docspace-nats schema prints the catalogue of actions")
+	return found
+}
+
+// wrongBase says what is wrong with an address schemas are published under, ""
+// when nothing, or when there is none.
+func wrongBase(address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return ""
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return "must be an http or https address, such as https://schemas.example.com, got " + shownValue(address)
+	case u.User != nil:
+		return "must not carry a user or password: every event would tell them"
+	case strings.ContainsAny(address, "?# "):
+		return "must end with a path, without a query, got " + shownValue(address)
+	case len(address) > maxSchemaBase:
+		return fmt.Sprintf("must be at most %d characters long: it is part of every event", maxSchemaBase)
+	}
+	return ""
+}
+
+// warnings names patterns that are without effect today.
+func (c EventsConfig) warnings() []string {
+	var all []string
+	warn := func(variable string, patterns schema.Patterns) {
+		for _, m := range patterns.Mismatches() {
+			all = append(all, fmt.Sprintf("%s: %s", variable, m))
+		}
+		for _, p := range patterns {
+			actions := p.Actions()
+			shown := slices.ContainsFunc(actions, func(a schema.Action) bool { return a.InLog() })
+			if len(actions) > 0 && !shown {
+				all = append(all, fmt.Sprintf("%s: no folder's log shows the actions %s matches", variable, p))
+			}
+		}
+	}
+	warn("EVENTS_INCLUDE", c.Include)
+	warn("EVENTS_EXCLUDE", c.Exclude)
+	return all
+}
+
+// mostNamed is how many actions a sentence names.
+const mostNamed = 12
+
+// describe says what of a folder's log is stored, "" when all of it is.
+func (c EventsConfig) describe() string {
+	filter := c.Filter()
+	if filter.IsZero() {
+		return ""
+	}
+	passed, left := filter.InLog()
+	if len(passed) <= len(left) {
+		return fmt.Sprintf("what is stored: %s; that is %d of %d known actions: %s", filter, len(passed), len(passed)+len(left), named(passed))
+	}
+	return fmt.Sprintf("what is stored: %s; that is all of %d known actions but %d: %s", filter, len(passed)+len(left), len(left), named(left))
+}
+
+func named(actions []schema.Action) string {
+	var names []string
+	for _, a := range actions[:min(len(actions), mostNamed)] {
+		names = append(names, a.Category+"."+a.Name)
+	}
+	if len(actions) > mostNamed {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
+}
+
+// tell logs once, at the start, that some actions are left out.
+func (c EventsConfig) tell(log zerolog.Logger) {
+	if text := c.describe(); text != "" {
+		log.Info().Stringer("include", c.Include).Stringer("exclude", c.Exclude).Msg(text)
+	}
+}
