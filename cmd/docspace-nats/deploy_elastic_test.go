@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"docspace-nats/schema/schematest"
 )
 
 // mappings lists the fields of an index template with their types.
@@ -54,7 +56,7 @@ func TestEveryEventFitsTheIndexAfterTheIngestPipeline(t *testing.T) {
 	t.Parallel()
 	for _, tool := range searchTools {
 		pipeline, types := readPipeline(t, tool), mappings(t, tool)
-		for name, event := range goldenEvents(t) {
+		for name, event := range schematest.Goldens(t) {
 			for field, value := range ingested(t, pipeline, event).leaves() {
 				if err := fits(types[field], value); err != nil {
 					t.Errorf("%s, %s: field %s: %v", tool, name, field, err)
@@ -94,7 +96,7 @@ func fits(kind string, value any) error {
 
 func TestTheIngestPipelineWritesTheFieldsOfECS(t *testing.T) {
 	t.Parallel()
-	owner := goldenEvents(t)["5159-room-change-owner.json"]
+	owner := schematest.Goldens(t)["5159-room-change-owner"]
 	want := map[string]any{
 		"@timestamp": "2026-03-02T12:04:05Z", "ecs.version": "9.4.0",
 		"event.created": "2026-03-02T12:04:09.412Z", "event.id": "docs.example.com:90522", "event.sequence": int64(90522),
@@ -118,15 +120,15 @@ func TestTheIngestPipelineWritesTheFieldsOfECS(t *testing.T) {
 
 func TestTheIngestPipelineTellsPeopleGroupsFilesAndTheConnectorApart(t *testing.T) {
 	t.Parallel()
-	events := goldenEvents(t)
+	events := schematest.Goldens(t)
 	cases := map[string]map[string]any{
-		"5085-room-create-user.json": {"user.target.id": "c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11", "group.id": nil},
-		"5094-room-group-added.json": {"user.target.id": nil, "group.name": "QA"},
-		"5011-file-uploaded.json":    {"file.type": "file", "file.extension": "docx", "file.directory": "Contracts"},
-		"5015-file-moved.json":       {"file.directory": "Done"},
-		"privacy-full.json":          {"user.domain": "example.com"},
-		"connector-gap-hidden.json":  {"user.full_name": nil, "event.id": "docs.example.com:1204-gap-70441-4eb04e6fee9a7398", "event.sequence": nil},
-		"raw-always.json":            {"docspace.raw": nil},
+		"5085-room-create-user": {"user.target.id": "c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11", "group.id": nil},
+		"5094-room-group-added": {"user.target.id": nil, "group.name": "QA"},
+		"5011-file-uploaded":    {"file.type": "file", "file.extension": "docx", "file.directory": "Contracts"},
+		"5015-file-moved":       {"file.directory": "Done"},
+		"privacy-full":          {"user.domain": "example.com"},
+		"connector-gap-hidden":  {"user.full_name": nil, "event.id": "docs.example.com:1204-gap-70441-4eb04e6fee9a7398", "event.sequence": nil},
+		"raw-always":            {"docspace.raw": nil},
 	}
 	for _, tool := range searchTools {
 		pipeline := readPipeline(t, tool)
@@ -138,7 +140,7 @@ func TestTheIngestPipelineTellsPeopleGroupsFilesAndTheConnectorApart(t *testing.
 				}
 			}
 		}
-		if ingested(t, pipeline, events["raw-always.json"]).get("event.original") == nil {
+		if ingested(t, pipeline, events["raw-always"]).get("event.original") == nil {
 			t.Errorf("%s: the row as received is lost", tool)
 		}
 	}
@@ -147,7 +149,7 @@ func TestTheIngestPipelineTellsPeopleGroupsFilesAndTheConnectorApart(t *testing.
 func TestTheIngestPipelinesOfElasticsearchAndOpenSearchDoTheSame(t *testing.T) {
 	t.Parallel()
 	elastic, opensearch := readPipeline(t, "elastic"), readPipeline(t, "opensearch")
-	for name, event := range goldenEvents(t) {
+	for name, event := range schematest.Goldens(t) {
 		if diff := cmp.Diff(ingested(t, elastic, event), ingested(t, opensearch, event)); diff != "" {
 			t.Errorf("%s (-elastic +opensearch):\n%s", name, diff)
 		}

@@ -26,19 +26,6 @@ import (
 
 var siemDir = filepath.Join(deployDir, "siem")
 
-// goldenEvents are an event of every kind, by file name.
-func goldenEvents(t *testing.T) map[string][]byte {
-	t.Helper()
-	events := make(map[string][]byte)
-	for _, file := range filesUnder(t, filepath.Join(repositoryDir, "schema", "testdata", "golden", "v1.0")) {
-		events[filepath.Base(file)] = []byte(readFile(t, file))
-	}
-	if len(events) < 100 {
-		t.Fatalf("only %d golden events: is this looking in the right place?", len(events))
-	}
-	return events
-}
-
 // recipes are the files of deploy/siem that users copy or read.
 func recipes(t *testing.T) []string {
 	t.Helper()

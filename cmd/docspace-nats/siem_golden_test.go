@@ -20,6 +20,7 @@ import (
 
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
+	"docspace-nats/schema/schematest"
 )
 
 // A logsIngestion stands for Microsoft's Logs Ingestion API and the token
@@ -88,7 +89,7 @@ func goldenStream(t *testing.T) (url string, js jetstream.JetStream, events [][]
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.folder.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	golden := goldenEvents(t)
+	golden := schematest.Goldens(t)
 	for _, name := range slices.Sorted(maps.Keys(golden)) {
 		events = append(events, golden[name])
 	}
