@@ -14,11 +14,12 @@ import (
 )
 
 // ErrLocalNotRunning is returned for a directory no embedded server uses now.
-var ErrLocalNotRunning = errors.New("no connector runs with this directory")
+var ErrLocalNotRunning = errors.New("no connector runs with the directory")
 
 // A LocalAddress is where the embedded server of another process listens.
 type LocalAddress struct {
 	URL string
+	dir string
 	id  string // of the server, new at each start
 }
 
@@ -27,7 +28,7 @@ type LocalAddress struct {
 func FindLocal(dir string) (LocalAddress, error) {
 	text, err := os.ReadFile(filepath.Join(dir, addressName))
 	if errors.Is(err, os.ErrNotExist) {
-		return LocalAddress{}, fmt.Errorf("%s: %w", dir, ErrLocalNotRunning)
+		return LocalAddress{}, fmt.Errorf("%w %s", ErrLocalNotRunning, dir)
 	}
 	if err != nil {
 		return LocalAddress{}, fmt.Errorf("address of the embedded NATS: %w", err)
@@ -36,14 +37,14 @@ func FindLocal(dir string) (LocalAddress, error) {
 	if !found {
 		return LocalAddress{}, fmt.Errorf("address of the embedded NATS: %s holds none; restart the connector", filepath.Join(dir, addressName))
 	}
-	return LocalAddress{url, id}, nil
+	return LocalAddress{url, dir, id}, nil
 }
 
 // Check refuses a connection to a server that took the port of one that was
 // killed.
 func (a LocalAddress) Check(nc *nats.Conn) error {
 	if nc.ConnectedServerId() != a.id {
-		return fmt.Errorf("%s is another server now: %w", a.URL, ErrLocalNotRunning)
+		return fmt.Errorf("%w %s any more: %s is another server", ErrLocalNotRunning, a.dir, a.URL)
 	}
 	return nil
 }

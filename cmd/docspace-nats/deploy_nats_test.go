@@ -190,6 +190,7 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "CONSUMER.CREATE.DOCSPACE.r.docspace.folder.*.file.>", consumer("r", "docspace.folder.*.file.>")},
 			{api + "CONSUMER.INFO.DOCSPACE.r", ""},
 			{api + "CONSUMER.MSG.NEXT.DOCSPACE.r", `{"batch":1,"no_wait":true}`},
+			{api + "CONSUMER.RESET.DOCSPACE.r", ""},
 		},
 	}
 	refused := map[string][]request{

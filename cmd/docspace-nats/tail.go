@@ -134,16 +134,16 @@ func connectReader(ctx context.Context, cfg NATSConfig, o tailOptions, tell func
 	}
 	local, err := publisher.FindLocal(cfg.DataDir)
 	if err != nil {
-		return nil, fmt.Errorf("NATS_URL is empty and %w: set NATS_URL to a server, or NATS_DATA_DIR to the directory of a connector that runs", err)
+		return nil, fmt.Errorf("NATS_URL is empty, and %w; set NATS_URL to a server, or NATS_DATA_DIR to the directory of a connector that runs", err)
 	}
 	options.URL = local.URL
 	nc, err := publisher.Connect(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("the connector of %s does not run any more: %w", cfg.DataDir, err)
+		return nil, fmt.Errorf("the connector with NATS_DATA_DIR=%s does not run any more: %w; start it, or set NATS_URL", cfg.DataDir, err)
 	}
 	if err := local.Check(nc); err != nil {
 		nc.Close()
-		return nil, fmt.Errorf("NATS_DATA_DIR=%s: %w: start it, or set NATS_URL", cfg.DataDir, err)
+		return nil, fmt.Errorf("NATS_URL is empty, and %w; start the connector, or set NATS_URL", err)
 	}
 	return nc, nil
 }

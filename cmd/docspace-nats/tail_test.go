@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -237,5 +239,27 @@ func TestTimesAndPlacesAreReadAsPeopleWriteThem(t *testing.T) {
 		if got, err := parseFrom(text, now); err == nil {
 			t.Errorf("%q is %+v", text, got)
 		}
+	}
+}
+
+func TestTailReadsFromTheConnectorOfThisMachine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	address, key := startPortal(t, 1, 10)
+	p := start(t, exec.Command(program(t), "run"), "DOCSPACE_URL="+address, "DOCSPACE_API_KEY="+key, "NATS_DATA_DIR="+dir, "HTTP_ADDR=")
+	waitUntil(t, "it says where it is", func() bool { _, err := publisher.FindLocal(dir); return err == nil })
+	cfg := NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX", DataDir: dir}
+	var stdout, stderr bytes.Buffer
+	waitUntil(t, "its stream is there", func() bool {
+		stdout.Reset()
+		return runTail(t.Context(), cfg, tailLine(t, "--from", "beginning", "--count", "10"), &stdout, &stderr) == nil
+	})
+	if got := len(idsOf(t, stdout.String())); got != 10 || stderr.Len() > 0 {
+		t.Errorf("%d events, and it says %s", got, stderr.String())
+	}
+	p.kill()
+	err := runTail(t.Context(), cfg, tailLine(t), &stdout, &stderr)
+	if err == nil || !strings.Contains(err.Error(), "does not run any more") && !strings.Contains(err.Error(), "is another server") {
+		t.Errorf("after it was killed: %v", err)
 	}
 }
