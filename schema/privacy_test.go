@@ -169,6 +169,34 @@ func TestARawRowThatIsNotUnderstoodIsNotPublished(t *testing.T) {
 	}
 }
 
+func FuzzPseudonymousRowsTellNoIDAndNoAddress(f *testing.F) {
+	f.Add(rawRow)
+	f.Add(`{"data":{"title":"b@c","id":"{C7E1B6F0-5A52-4B0E-9D43-2F6F0D9A7E11}","tags":["a","b@c"]},"user":{"id":{"id":"x"}},"rights":{"c7e1b6f05a524b0e9d432f6f0d9a7e11":1},"date":{"utcTime":"b"}}`)
+	p := Pseudonymous(keyOf(f, "a", 1))
+	f.Fuzz(func(t *testing.T, raw string) {
+		got := p.RedactRaw([]byte(raw))
+		if got == "" {
+			return
+		}
+		tokens := jsontext.NewDecoder(strings.NewReader(got), jsontext.AllowDuplicateNames(true))
+		for {
+			token, err := tokens.ReadToken()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				t.Fatalf("%q is redacted to %q: %v", raw, got, err)
+			}
+			if token.Kind() != '"' {
+				continue
+			}
+			if id, ok := parseGUID(token.String()); hasEmail(token.String()) || ok && id != zeroID && !isNobody(id) {
+				t.Errorf("%q is redacted to %q", raw, got)
+			}
+		}
+	})
+}
+
 func FuzzRedactionLetsNoAddressThrough(f *testing.F) {
 	f.Add(rawRow)
 	f.Add(`{"a":"b@c","d":["e@f.g",{"h@i":"j"}]}`)

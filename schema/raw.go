@@ -254,7 +254,8 @@ func isIdentifier(name string) bool {
 			return false
 		}
 	}
-	return name != "" && len(name) <= maxID
+	_, guid := parseGUID(name)
+	return name != "" && len(name) <= maxID && !guid
 }
 
 func isURL(s string) bool {
