@@ -111,13 +111,13 @@ func TestSIEMBentoStoresEachEventOnceInElasticsearch(t *testing.T) {
 	path := slim(t, "bento")
 	e := newSearchEngine(t)
 	poison := s.events[len(s.events)/3]
-	e.never = indexed(poison)
 	dead := filepath.Join(t.TempDir(), "dead.jsonl")
 	s.consumer(t, "pull.json", "siem-elastic", siemAckWait)
 	env := []string{"NATS_URL=" + s.url, "ES_URL=" + e.url, "ES_AUTHORIZATION=ApiKey hunter2", "DEADLETTER=" + dead}
 
 	half := make(chan struct{})
-	e.refusing, e.crowded = 8, 2
+	e.mu.Lock()
+	e.never, e.refusing, e.crowded = indexed(poison), 8, 2
 	e.progress = func(stored int) {
 		if stored >= len(s.events)/2 {
 			close(half)
@@ -125,6 +125,7 @@ func TestSIEMBentoStoresEachEventOnceInElasticsearch(t *testing.T) {
 			e.progress = func(int) {}
 		}
 	}
+	e.mu.Unlock()
 	b := startBento(t, path, "elasticsearch.yaml", env...)
 	select {
 	case <-half:
