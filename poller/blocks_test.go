@@ -3,6 +3,7 @@ package poller
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
+	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/schema"
 )
@@ -136,4 +138,72 @@ func TestWhatThePortalEncodesIsDecodedOnceAndNothingElse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever field of a row holds it, and whatever the action: no text reaches an
+// event but by the rule for text.
+func TestNoTextOfARowEscapesTheRule(t *testing.T) {
+	t.Parallel()
+	const hostile = " \u202egpj.exe\u200b\r\nCEF:0|\U000e0041\u200d\u200dx\u2028\x7f\xff@example.com "
+	held := 0
+	for action := range schema.Catalogue() {
+		if !action.Tracked {
+			continue
+		}
+		for _, privacy := range []schema.Privacy{schema.Full, schema.Standard, schema.Pseudonymous(goldenKey), schema.Minimal(goldenKey)} {
+			row := docspace.Entry{ID: 7, Date: recorded}
+			fillText(reflect.ValueOf(&row.Data).Elem(), hostile)
+			fillText(reflect.ValueOf(&row.Initiator).Elem(), hostile)
+			row.Action.Code, row.Malformed = action.Code, hostile
+			feed := goldenFeed
+			feed.Title, feed.Privacy = hostile, privacy
+			event := feed.Event(row, 0, schema.Live, false, recorded)
+			var back any
+			if err := json.Unmarshal(event.Encode(), &back); err != nil {
+				t.Fatal(err)
+			}
+			held += holdStrings(t, action.Key, back)
+		}
+	}
+	if held < 1000 {
+		t.Errorf("%d strings looked at", held)
+	}
+}
+
+// fillText puts a text into every string of a value, those behind pointers included.
+func fillText(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillText(v.Elem(), text)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fillText(v.Index(0), text)
+		fillText(v.Index(1), text)
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			fillText(field, text)
+		}
+	}
+}
+
+func holdStrings(t *testing.T, action string, value any) (held int) {
+	switch v := value.(type) {
+	case string:
+		if schema.Text(v) != v {
+			t.Errorf("%s: %q", action, v)
+		}
+		return 1
+	case []any:
+		for _, item := range v {
+			held += holdStrings(t, action, item)
+		}
+	case map[string]any:
+		for _, item := range v {
+			held += holdStrings(t, action, item)
+		}
+	}
+	return held
 }

@@ -279,3 +279,34 @@ func TestAHintOfARowLeftOutCostsOnePoll(t *testing.T) {
 		r.holds(t)
 	})
 }
+
+func TestALongLogIsSearchedForARowLeftOutInPortions(t *testing.T) {
+	t.Parallel()
+	r := newSweepRig(t, Options{Filter: filterOf(t, "", "file.uploaded")})
+	r.portal.Fill(r.room, 30_000, 1)
+	publish := r.reserveCode(uploaded)
+	r.portal.Fill(r.room, 20_000, 2)
+	r.poll(t)
+	publish()
+	r.poll(t)
+	before, sweeps := r.portal.Requests(), 0
+	for ; r.mark(t).State != checkpoint.Watching; sweeps++ {
+		if sweeps > 5 {
+			t.Fatalf("%v after %d sweeps", r.mark(t), sweeps)
+		}
+		began := r.portal.Requests()
+		const polls = 10
+		for range polls {
+			r.poll(t)
+		}
+		if n := r.portal.Requests() - began; n > sweepMost+polls {
+			t.Errorf("sweep %d made %d requests", sweeps, n)
+		}
+		r.later()
+	}
+	r.holdsLate(t)
+	t.Logf("%d requests in %d sweeps for %d pages", r.portal.Requests()-before, sweeps, r.portal.Count(r.room)/100)
+	if sweeps < 2 {
+		t.Errorf("%d sweep: the bound was not reached", sweeps)
+	}
+}

@@ -149,7 +149,7 @@ func TestABusyFolderIsStillPolledSoonerThanItsInterval(t *testing.T) {
 		r := newRig(t, Options{})
 		r.watched(t, slow, func(s *Schedule) {
 			time.Sleep(time.Minute)
-			for range 200 {
+			for range 100 {
 				r.portal.Upload(nil, r.room, "Plan.docx")
 				s.Hint(r.room)
 				r.within(t, quickEvery+hintDelay)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -235,8 +236,7 @@ func (r *rig) said() []string {
 }
 
 func auditID(e schema.Event) int64 {
-	var id int64
-	fmt.Sscan(e.Data.AuditID, &id)
+	id, _ := strconv.ParseInt(e.Data.AuditID, 10, 64)
 	return id
 }
 

@@ -132,11 +132,11 @@ func TestOneWorkerStarvesNoLane(t *testing.T) {
 		s, q := c.counted(t, &Discovery{}, ScheduleOptions{Workers: 1})
 		time.Sleep(time.Hour)
 		for range 2 {
-			c.portal.Fill(c.portal.CreateRoom(nil, "History"), 70_000, 1)
+			c.portal.Fill(c.portal.CreateRoom(nil, "History"), 35_000, 1) // a page takes two seconds
 		}
 		var worst time.Duration
 		folder := 0
-		for range 2400 {
+		for range 1200 {
 			time.Sleep(time.Second)
 			for _, f := range s.Standings() {
 				if f.Unread == 0 && f.Folder != 0 {
@@ -166,8 +166,8 @@ func TestWhereThePortalAllowsTooLittleTheFoldersTakeTurns(t *testing.T) {
 		c.client.SetRequestsPerMinute(25) // they ask for 50: each is due every two minutes
 		time.Sleep(time.Hour)
 		var worst time.Duration
-		for range 2 * 3600 {
-			time.Sleep(time.Second)
+		for range 2 * 360 {
+			time.Sleep(10 * time.Second)
 			for _, f := range s.Standings() {
 				worst = max(worst, time.Since(f.Polled))
 			}

@@ -27,7 +27,7 @@ type accidentRun struct {
 
 func TestRandomAccidentsLeaveEveryRowOnceAndInOrder(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
-		for range 4 {
+		for range 3 {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			server := natstest.Run(t)

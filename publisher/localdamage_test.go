@@ -61,7 +61,7 @@ func TestDamageInTheMiddleOfTheFilesCostsWhatIsDamagedAndStopsNothing(t *testing
 	}
 }
 
-const writtenEvents = 6000
+const writtenEvents = 2000
 
 // written fills a directory with some files of large events and returns them.
 func written(t *testing.T) (dir string, files []string) {
@@ -72,7 +72,7 @@ func written(t *testing.T) (dir string, files []string) {
 	for mark := (checkpoint.Mark{Folder: 7}); mark.Accounted < writtenEvents; {
 		events := following(mark, 500)
 		for i := range events {
-			events[i].Data.Feed.Title = strings.Repeat("x", 2000)
+			events[i].Data.Feed.Title = strings.Repeat("x", 6000)
 		}
 		next, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events))
 		if err != nil {

@@ -25,7 +25,7 @@ func stuff(t *testing.T, j *JetStream, mark checkpoint.Mark) {
 	for {
 		events := following(mark, 200)
 		for i := range events {
-			events[i].Data.Feed.Title = strings.Repeat("x", 2000)
+			events[i].Data.Feed.Title = strings.Repeat("x", 6000)
 		}
 		next, err := j.Commit(t.Context(), mark.Folder, events, mark, checkpointtest.After(mark, events))
 		if err != nil {

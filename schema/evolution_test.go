@@ -68,8 +68,9 @@ func TestEveryBreakOfTheContractIsFound(t *testing.T) {
                   "moved"`, `"copied",
                   "moved",
                   "uploaded"`, `"uploaded"`},
-		"a family is gone": {"", "", "", "agent.schema.json: is gone"},
-		"a family's field": {"folder", `"parent": {`, `"above": {`, "folder: parent: is gone"},
+		"an action is renamed": {"room", `"invite_resend",`, `"invite_again",`, "room: the action invite_resend is gone"},
+		"a family is gone":     {"", "", "", "agent.schema.json: is gone"},
+		"a family's field":     {"folder", `"parent": {`, `"above": {`, "folder: parent: is gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,7 +146,11 @@ func breaks(older, newer documents) []string {
 			continue
 		}
 		c := comparison{older: older, newer: newer, file: file, known: knownActions(older[file])}
-		c.schemas(strings.TrimSuffix(file, ".schema.json"), older[file], newer[file])
+		path := strings.TrimSuffix(file, ".schema.json")
+		for _, action := range missing(c.known, knownActions(newer[file])) {
+			c.say(path, "the action %s is gone, and with it a type and a subject", action)
+		}
+		c.schemas(path, older[file], newer[file])
 		found = append(found, c.found...)
 	}
 	return found

@@ -16,6 +16,10 @@ func EventID(folder int, audit int64) string {
 // HashedEventID is the id of the event for a row of a server that sends no row
 // ids. Key holds what of the row never changes; ordinal tells equal keys of
 // one folder apart, 0 is the oldest.
+//
+// The hash has no secret in it, so whoever guesses all of the key can see that
+// the guess is right. With a secret, another one would make every row another
+// event.
 func HashedEventID(portal string, folder int, key string, ordinal int) string {
 	sum := sha256.Sum256([]byte(portal + "\x00" + strconv.Itoa(folder) + "\x00" + strconv.Itoa(ordinal) + "\x00" + key))
 	return strconv.Itoa(folder) + "-h" + hex.EncodeToString(sum[:16])

@@ -24,8 +24,8 @@ import (
 // Three ids belong to nobody: those of all removed profiles, of the portal's
 // own jobs, and of whoever came by an open link. They never become pseudonyms,
 // because those would look like one busy person: the kind of the actor tells
-// them apart, and their names, which are the portal's words, are left out
-// together with other names. So are groups the portal made, such as everyone.
+// them apart, and their names, which are the portal's words, are left out in
+// pseudonymous too. Groups the portal made, such as everyone, keep their ids.
 //
 // The id of an event is no part of this. It is made of folder and row, so that
 // another mode or key stores no row twice; see HashedEventID for the price.
@@ -115,7 +115,7 @@ func (p Privacy) Person(id, name, email string) Person {
 	if p.Hides() && isNobody(id) {
 		return Person{ID: realID(id)}
 	}
-	person := Person{ID: p.pseudonym(kindID, realID(id)), Name: p.personName(name)}
+	person := Person{ID: p.pseudonym(ofID, realID(id)), Name: p.personName(name)}
 	switch p.mode {
 	case full:
 		person.Email = Text(email)
@@ -131,7 +131,7 @@ func (p Privacy) personName(name string) string {
 	case p.mode == minimal:
 		return ""
 	case p.mode == pseudonymous:
-		return p.pseudonym(kindName, name)
+		return p.pseudonym(ofName, name)
 	case p.mode == standard && hasEmail(name):
 		return "" // the portal shows people who have not given a name by their address
 	}
@@ -146,7 +146,7 @@ func (p Privacy) Group(id, name string, system *bool) Member {
 		return m
 	}
 	if system == nil || !*system {
-		m.ID, m.Name = p.pseudonym(kindID, m.ID), p.pseudonym(kindName, m.Name)
+		m.ID, m.Name = p.pseudonym(ofID, m.ID), p.pseudonym(ofName, m.Name)
 	}
 	if p.mode == minimal {
 		m.Name = ""
@@ -186,9 +186,9 @@ func (p Privacy) IDOf(kind, id string) string {
 	case p.mode == pseudonymous && (kind == kindLink || kind == kindFile && isNumber(id)):
 		return id
 	case isNumber(id):
-		return p.pseudonym(kindID, kind+"/"+id)
+		return p.pseudonym(ofID, kind+"/"+id)
 	}
-	return p.pseudonym(kindID, id)
+	return p.pseudonym(ofID, id)
 }
 
 // Words is the rule for what the portal says about a refusal, which may name
@@ -204,11 +204,11 @@ func (p Privacy) Words(s string) string {
 }
 
 // pseudonym returns text as it is where the mode makes no pseudonyms.
-func (p Privacy) pseudonym(kind, text string) string {
+func (p Privacy) pseudonym(of, text string) string {
 	if !p.Hides() {
 		return text
 	}
-	return p.key.pseudonym(kind, text)
+	return p.key.pseudonym(of, text)
 }
 
 // Kinds of what can be acted on.

@@ -118,7 +118,7 @@ func TestRawRowsLoseEverythingThatMustNotBePublished(t *testing.T) {
 		`"invited":{"id":"p1","createdBy":{"id":"p2"}},"share":"[redacted]",`
 	key := keyOf(t, "2026-1", 1)
 	hidden := Pseudonymous(key)
-	pid := func(id string) string { return `"` + key.pseudonym(kindID, id) + `"` }
+	pid := func(id string) string { return `"` + key.pseudonym(ofID, id) + `"` }
 	for privacy, want := range map[Privacy]string{
 		Minimal(key): "",
 		hidden: head + `"initiator":{"id":` + pid("c7e1") + `},"date":"2026-09-21T10:00:00.0000000+03:00",` +

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"strings"
 	"sync"
 )
@@ -19,12 +20,23 @@ type PII struct {
 }
 
 // A Key makes pseudonyms: the same for the same text, others with another key,
-// and none that lead back to the text without the key. It holds its secret so
-// that nothing can print it.
+// and none that lead back to the text without the key. It is never printed.
 type Key struct {
-	id   string
-	macs sync.Pool // of hash.Hash, keyed
+	id string
+
+	mu   sync.Mutex // guards all below
+	mac  hash.Hash
+	made map[string]string // by kind and text: people come again and again
 }
+
+// What a Key remembers: so many pseudonyms, of texts of so many bytes.
+const (
+	mostMade    = 10_000
+	longestMade = 256
+)
+
+// Format prints the id for every verb.
+func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.id) }
 
 const (
 	// MinKeyBytes is how long the secret of a Key is at least.
@@ -35,12 +47,12 @@ const (
 	pseudonymChars = 20
 )
 
-// Kinds of pseudonyms, which are also their first characters. A name never has
+// What a pseudonym is of; these are also its first characters. A name never has
 // the pseudonym of an id or an address, even where they are the same text.
 const (
-	kindID    = "pid"
-	kindName  = "pname"
-	kindEmail = "pmail"
+	ofID    = "pid"
+	ofName  = "pname"
+	ofEmail = "pmail"
 )
 
 // ErrKeyID is returned by NewKey for an id that cannot be one.
@@ -61,10 +73,7 @@ func NewKey(id string, secret []byte) (*Key, error) {
 	if repetitive(secret) {
 		return nil, errors.New("must be random, and its bytes repeat")
 	}
-	secret = append([]byte(nil), secret...)
-	k := &Key{id: id}
-	k.macs.New = func() any { return hmac.New(sha256.New, secret) }
-	return k, nil
+	return &Key{id: id, mac: hmac.New(sha256.New, secret), made: make(map[string]string)}, nil
 }
 
 // Print recognises the key: its id, and what only this secret makes. Nobody can
@@ -97,24 +106,34 @@ func (k *Key) ID() string { return k.id }
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // pseudonym returns "" for "". An id is the same however it is written.
-func (k *Key) pseudonym(kind, text string) string {
+func (k *Key) pseudonym(of, text string) string {
 	if text == "" {
 		return ""
 	}
-	if kind == kindID {
+	if of == ofID {
 		text = canonicalID(text)
 	}
-	mac := k.macs.Get().(hash.Hash)
-	defer k.macs.Put(mac)
-	mac.Reset()
-	_, _ = mac.Write([]byte("docspace-nats 1\x00" + kind + "\x00" + text))
-	var sum [sha256.Size]byte
-	return kind + "-" + base32Lower.EncodeToString(mac.Sum(sum[:0]))[:pseudonymChars]
+	what := of + "\x00" + text
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if pseudonym, known := k.made[what]; known {
+		return pseudonym
+	}
+	k.mac.Reset()
+	_, _ = io.WriteString(k.mac, "docspace-nats 1\x00"+what)
+	pseudonym := of + "-" + base32Lower.EncodeToString(k.mac.Sum(nil))[:pseudonymChars]
+	if len(k.made) == mostMade {
+		clear(k.made)
+	}
+	if len(what) <= longestMade {
+		k.made[what] = pseudonym
+	}
+	return pseudonym
 }
 
 // email returns the pseudonym of an e-mail address, however it is written.
 func (k *Key) email(address string) string {
-	return k.pseudonym(kindEmail, strings.ToLower(strings.Trim(Text(address), ".")))
+	return k.pseudonym(ofEmail, strings.ToLower(strings.Trim(Text(address), ".")))
 }
 
 // canonicalID writes a GUID in the usual form, anything else in lower case.

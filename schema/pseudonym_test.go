@@ -176,6 +176,12 @@ func TestAKeyThatCanBeGuessedIsRefusedAndNoneIsPrinted(t *testing.T) {
 			t.Errorf("%s prints the key: %s", verb, printed)
 		}
 	}
+	for i := range 2 * mostMade {
+		key.pseudonym(ofName, fmt.Sprint(i))
+	}
+	if len(key.made) > mostMade {
+		t.Errorf("a key remembers %d pseudonyms", len(key.made))
+	}
 	clear(good)
 	if after := Pseudonymous(key).Person(zoe, "", ""); after != before {
 		t.Error("the key changes with the memory it was made from")

@@ -176,7 +176,7 @@ func (p Privacy) rawID(id string) string {
 	if guid := canonicalID(id); guid == zeroID || isNobody(guid) {
 		return guid
 	}
-	return p.pseudonym(kindID, ID(id))
+	return p.pseudonym(ofID, ID(id))
 }
 
 // rawText is what is kept of a text.

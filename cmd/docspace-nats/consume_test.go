@@ -252,6 +252,14 @@ func TestTheCommandLineExamplesForConsumersReadWhatTheySay(t *testing.T) {
 		t.Fatalf("%s: %v\n%s", add, added.err, added.out.String())
 	}
 	a.wantSafe()
+	page := readFile(t, filepath.Join(consumeDir, "README.md"))
+	for _, question := range []string{"nats stream info DOCSPACE", "nats consumer info DOCSPACE siem"} {
+		asked := a.run(shell(question))
+		<-asked.ended
+		if asked.err != nil || !strings.Contains(page, "`"+question+"`") {
+			t.Errorf("%s, as the page says: %v\n%s", question, asked.err, asked.out.String())
+		}
+	}
 	taken := a.run(shell(next))
 	<-taken.ended
 	if c := a.siem(); taken.err != nil || c.AckFloor.Consumer != 100 || c.NumAckPending != 0 {

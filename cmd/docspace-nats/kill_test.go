@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	kills   = 25
-	history = 20_000
+	kills   = 15
+	history = 12_000
 )
 
 // The process dies at any instruction: with it dies the NATS server inside it.

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	powerCuts    = flag.Int("power-cuts", 8, "how often each test of a power cut takes the files of a running program")
+	powerCuts    = flag.Int("power-cuts", 5, "how often each test of a power cut takes the files of a running program")
 	powerCutSeed = flag.Uint64("power-cut-seed", 0, "what the tests of power cuts do; 0: something else every time")
 )
 

@@ -5,7 +5,6 @@ import { HTTP } from "cloudevents";
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { headers, body } = JSON.parse(line);
-  const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-  const { data, ...attributes } = HTTP.toEvent({ headers: lower, body }).toJSON();
+  const { data, ...attributes } = HTTP.toEvent({ headers, body }).toJSON();
   console.log(JSON.stringify({ Attributes: attributes, Data: JSON.stringify(data) }));
 }

@@ -35,11 +35,11 @@ func stream(t *testing.T, lines string) []Event {
 
 const kinds = `title: a
 name: a
-detection: {sel: {kind: a}, condition: sel}
+detection: {sel: {kind: [a, ab]}, condition: sel}
 ---
 title: b
 id: 0a6ff9c5-8d54-4a70-a61f-4a8c9de9a4f5
-detection: {sel: {kind: b}, condition: sel}
+detection: {sel: {kind: [b, ab]}, condition: sel}
 ---
 title: c
 name: c
@@ -106,6 +106,8 @@ func TestTemporalCorrelationsWantEveryRuleOfAGroup(t *testing.T) {
 		{"in the wrong order", ordered, "0 b u\n10 a u", 0},
 		{"in order and too late", ordered, "0 a u\n11 b u", 0},
 		{"within a second, in the order of the stream", ordered, "0 a u\n0 b u", 1},
+		{"one event is not two", ordered, "0 ab u", 0},
+		{"an event that is both, and another", ordered, "0 ab u\n1 ab u", 1},
 		{"within a second, in the wrong order", ordered, "0 b u\n0 a u", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -66,6 +66,7 @@ func TestValuesMatchAsTheSpecificationSays(t *testing.T) {
 		`kind|gt: 1`:                         false, // no number
 		`yes: true`:                          true,
 		`yes: false`:                         false,
+		`lines: one*two`:                     true, // over lines
 		`kind|re: ^File`:                     true,
 		`kind|re: ile`:                       true, // anywhere
 		`kind|re: ^file`:                     false,
