@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"docspace-nats/publisher/natstest"
 )
 
 func TestAFileHoldsEveryEventHoweverOftenTailIsKilled(t *testing.T) {
@@ -153,4 +155,39 @@ func TestTwoTailsDoNotShareAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = second.close()
+}
+
+func TestAFullDiskTearsNoLineAndLosesNoEvent(t *testing.T) {
+	t.Parallel()
+	dir := natstest.SmallDisk(t, 4<<20)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newTailRig(t, 2500)
+	path := filepath.Join(dir, "events.ndjson")
+	is := r.start("--durable", "siem", "--from", "beginning", "--file", path)
+	is.says("no space left on device; trying again")
+	var full string
+	waitUntil(t, "no line is torn between two attempts", func() bool {
+		full = readFile(t, path)
+		return strings.HasSuffix(full, "\n")
+	})
+	idsOf(t, full)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	is.says("works again")
+	is.stop()
+	is.finish()
+	r.tail("--durable", "siem", "--no-follow", "--file", path)
+	got := readFile(t, path)
+	if !strings.HasPrefix(got, full) {
+		t.Error("what could be read before is not there any more")
+	}
+	ids := idsOf(t, got)
+	r.holds(ids)
+	if len(ids) != 2500 {
+		t.Errorf("%d lines", len(ids))
+	}
 }

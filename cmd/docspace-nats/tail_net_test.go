@@ -228,3 +228,25 @@ func TestTransactionNumbersBeginAnew(t *testing.T) {
 		t.Errorf("got %d after %d", got, n)
 	}
 }
+
+func TestWhatWasReadAndNotDeliveredComesAgain(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 3000)
+	receiver := newTailReceiver(t, nil, takeRELP)
+	receiver.kill()
+	args := []string{"--durable", "siem", "--from", "beginning", "--to", "relp://" + receiver.addr}
+	is := r.start(args...)
+	is.says("trying again")
+	is.stop()
+	err := <-is.ended
+	is.ended <- err
+	if err == nil || !strings.Contains(err.Error(), "were not delivered for certain, and come again") {
+		t.Errorf("stopped with %v", err)
+	}
+	receiver.live()
+	r.tail(append(args, "--no-follow")...)
+	r.holds(receiver.ids())
+	if n := receiver.count(); n != 3000 {
+		t.Errorf("%d lines", n)
+	}
+}
