@@ -126,13 +126,14 @@ func TestOneWorkerStarvesNoLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
 		c.portal.Fail(docspacetest.Fault{Times: -1, Route: docspacetest.RouteHistory, Do: docspacetest.Stall(2 * time.Second)})
+		c.poller.opts.Prefetch = 1 // each history alone takes longer than a folder may wait
 		for range 10 {
 			c.portal.CreateRoom(nil, "Quiet room")
 		}
 		s, q := c.counted(t, &Discovery{}, ScheduleOptions{Workers: 1})
 		time.Sleep(time.Hour)
 		for range 2 {
-			c.portal.Fill(c.portal.CreateRoom(nil, "History"), 35_000, 1) // a page takes two seconds
+			c.portal.Fill(c.portal.CreateRoom(nil, "History"), 35_000, 1)
 		}
 		var worst time.Duration
 		folder := 0

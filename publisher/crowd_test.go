@@ -84,7 +84,7 @@ func TestManyProcessesCommitManyFoldersAtOnce(t *testing.T) {
 // Writers that hang keep all batches open until the server drops theirs.
 func TestCommitsWaitQuietlyWhileOthersHoldAllBatchesOpen(t *testing.T) {
 	t.Parallel()
-	const processes, folders, events = 12, 72, 100
+	const processes, folders, events = 12, 72, 40
 	const hang = 2 * time.Second
 	c := gather(t, processes, Options{}, func(o *server.Options) { o.JetStreamLimits.MaxBatchTimeout = hang })
 	hanging := c.server.Conn(t)
