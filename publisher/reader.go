@@ -175,7 +175,8 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
 		return err
 	}
 	defer messages.Stop()
-	for delivered := uint64(0); ; {
+	// From the first one on: those before it may be the ones that were lost.
+	for delivered := r.consumer.CachedInfo().Delivered.Consumer; ; {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
@@ -184,7 +185,7 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
 		if err != nil {
 			return fmt.Errorf("message on %s: %w", msg.Subject(), err)
 		}
-		if delivered != 0 && at.Sequence.Consumer != delivered+1 {
+		if at.Sequence.Consumer != delivered+1 {
 			return errGap
 		}
 		delivered = at.Sequence.Consumer

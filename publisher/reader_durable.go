@@ -50,6 +50,9 @@ func (r *Reader) bind(ctx context.Context) error {
 		if err := r.putBack(ctx); err != nil {
 			return err
 		}
+		if consumer, err = r.js.Consumer(ctx, r.o.Stream, r.o.Durable); err != nil {
+			return r.explain(err)
+		}
 	}
 	r.consumer = consumer
 	return nil
