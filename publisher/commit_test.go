@@ -155,7 +155,7 @@ func publishUpTo(t *testing.T, j *JetStream, folder, rows int) {
 func TestALeaderStoppedUnderTwoWritersCostsNoRow(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
 		cluster := natstest.Cluster(t, 3)
-		const rows = 1000
+		const rows = 2000
 		o.Replicas, o.RetryFor = 3, time.Minute
 		var writers sync.WaitGroup
 		for range 2 {

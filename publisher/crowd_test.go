@@ -69,7 +69,7 @@ func (c *crowd) publish(t *testing.T, folders, commits, events int) {
 
 func TestManyProcessesCommitManyFoldersAtOnce(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
-		const processes, folders, commits, events = 16, 96, 3, 40
+		const processes, folders, commits, events = 16, 96, 3, 20
 		c := gather(t, processes, o)
 		c.publish(t, folders, commits, events)
 		if o.Commit == Atomic {
