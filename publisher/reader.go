@@ -79,6 +79,7 @@ type Reader struct {
 
 	consumer jetstream.Consumer
 	name     string
+	made     uint64 // how often the connection had been made again before the consumer was
 	seen     atomic.Uint64 // last, for Drained
 	done     atomic.Uint64 // Done was called for this one
 	behind   uint64        // messages that were still to come at the last one
@@ -148,7 +149,7 @@ func (r *Reader) Read(ctx context.Context, to chan<- Delivery) error {
 			if r.final(err) {
 				return r.explain(err)
 			}
-			if !told && !errors.Is(err, errGap) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
+			if !told && !errors.Is(err, errGap) && !errors.Is(err, errReconnected) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
 				told = true
 				r.o.Told(fmt.Sprintf("reading stream %s is interrupted: %v; trying again", r.o.Stream, r.explain(err)))
 			}
@@ -162,13 +163,26 @@ func (r *Reader) Read(ctx context.Context, to chan<- Delivery) error {
 	}
 }
 
-// errGap ends a consumption in which messages were sent that did not arrive.
-var errGap = errors.New("messages were lost on the way")
+var (
+	// errGap ends a consumption in which messages were sent that did not arrive.
+	errGap = errors.New("messages were lost on the way")
+
+	// errReconnected ends one that began on a connection which is gone.
+	errReconnected = errors.New("the connection was lost")
+)
 
 // consume hands out what the consumer delivers. A message that is missing among
 // what the consumer says it delivered was lost with a connection; going on
-// would put it behind those that follow.
-func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
+// would put it behind those that follow. The last messages of a stream can be
+// lost so, too, with none to follow, so a new connection begins anew.
+func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
+	ctx, end := r.whileConnected(ctx)
+	defer func() {
+		if errors.Is(context.Cause(ctx), errReconnected) {
+			err = errReconnected
+		}
+		end()
+	}()
 	messages, err := r.consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
 		jetstream.PullExpiry(readPull), jetstream.PullHeartbeat(readHeartbeat))
 	if err != nil {
@@ -202,6 +216,27 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
 		}
 		r.passed(at.Sequence.Stream)
 		r.behind = at.NumPending
+	}
+}
+
+// whileConnected returns a context that ends with errReconnected when the
+// connection is another than the one the consumer was made on.
+func (r *Reader) whileConnected(ctx context.Context) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	connected := r.nc.StatusChanged(nats.CONNECTED)
+	if r.nc.Stats().Reconnects != r.made {
+		cancel(errReconnected)
+	}
+	go func() {
+		select {
+		case <-connected:
+			cancel(errReconnected)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		r.nc.RemoveStatusListener(connected)
 	}
 }
 
@@ -275,6 +310,7 @@ func (r *Reader) Flush(ctx context.Context) error {
 
 // attach makes the consumer from which the next messages come.
 func (r *Reader) attach(ctx context.Context) error {
+	r.made = r.nc.Stats().Reconnects
 	if r.o.Durable != "" {
 		return r.bind(ctx)
 	}

@@ -205,6 +205,24 @@ func TestThroughABadConnectionEveryMessageIsReadOnceInOrder(t *testing.T) {
 	}
 }
 
+func TestTheLastMessagesOfAnIdleStreamThatAreLostWithAConnectionAreReadAgain(t *testing.T) {
+	t.Parallel()
+	for _, durable := range []string{"", "siem"} {
+		t.Run("durable "+durable, func(t *testing.T) {
+			t.Parallel()
+			r := newReaderRig(t)
+			link := natstest.NewLink(t, r.server.URL())
+			is := r.read(link.Conn(t), r.options(durable))
+			const first = 7_700_001 // a number that nothing else the server says contains
+			link.DropAnswersFrom(fmt.Sprint(first))
+			r.store(first, first+9)
+			eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
+			link.Cut()
+			is.next(first, 10)
+		})
+	}
+}
+
 // cutAgainAndAgain ends connections from which answers are kept.
 func cutAgainAndAgain(ctx context.Context, link *natstest.Link) {
 	for tick := time.NewTicker(time.Second); ; {
