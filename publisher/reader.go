@@ -79,7 +79,7 @@ type Reader struct {
 
 	consumer jetstream.Consumer
 	name     string
-	made     uint64 // how often the connection had been made again before the consumer was
+	made     uint64        // how often the connection had been made again before the consumer was
 	seen     atomic.Uint64 // last, for Drained
 	done     atomic.Uint64 // Done was called for this one
 	behind   uint64        // messages that were still to come at the last one
