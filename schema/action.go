@@ -87,7 +87,7 @@ func Resolve(code int, key string) (Action, bool) {
 	if row != nil && code != noAction && (key == "" || strings.EqualFold(key, row.Key)) {
 		return *row, true
 	}
-	key = cut(Text(key), maxKey)
+	key = Cut(Text(key), maxKey)
 	if hasEmail(key) {
 		key = "" // no name of an action, and it would get into subjects
 	}

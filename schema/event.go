@@ -6,6 +6,17 @@
 // An event is a structured CloudEvents 1.0 document. Within version 1 fields
 // are only ever added: none is removed or changes its type. A change that
 // breaks this gets a new version in Event.Type and Event.DataSchema.
+//
+// What is where:
+//
+//	event.go                 the fields, in their order; origin.go what all events of a folder share
+//	id.go, subject.go        identity; names of actions, NATS subjects
+//	action.go, actions.csv   the catalogue, with its hints for SIEMs; family.go groups of actions
+//	pattern.go, filter.go    choosing actions by <category>.<action>
+//	privacy.go, pseudonym.go what is published about people; actor.go, email.go, raw.go
+//	text.go, size.go         rules for what strangers type, and for how much of it
+//	encode.go, writer.go     the event as JSON
+//	jsonschema.go            the contract as files: event.schema.json, the families', asyncapi.yaml
 package schema
 
 import "time"

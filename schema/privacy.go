@@ -80,7 +80,7 @@ func ParsePrivacy(s string, key *Key) (Privacy, error) {
 		}
 		return p, nil
 	}
-	return Minimal(nil), fmt.Errorf("privacy %q is unknown, use full, standard, pseudonymous or minimal", cut(Text(s), 40))
+	return Minimal(nil), fmt.Errorf("privacy %q is unknown, use full, standard, pseudonymous or minimal", Cut(Text(s), 40))
 }
 
 // String returns what ParsePrivacy reads.

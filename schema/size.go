@@ -142,4 +142,4 @@ func copied[T any](p *T) *T {
 	return &c
 }
 
-func shorten(s *string, n int) { *s = strings.TrimRight(cut(*s, n), " ") }
+func shorten(s *string, n int) { *s = strings.TrimRight(Cut(*s, n), " ") }

@@ -78,8 +78,8 @@ func selects(r rune) bool {
 	return '\ufe00' <= r && r <= '\ufe0f' || 0xe0100 <= r && r <= 0xe01ef
 }
 
-// cut returns the first n characters of s.
-func cut(s string, n int) string {
+// Cut returns the first n characters of s.
+func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
@@ -97,7 +97,7 @@ const maxID = 128
 
 // ID is the rule for identifiers the portal sends: that of Text, at most 128
 // characters.
-func ID(s string) string { return cut(Text(s), maxID) }
+func ID(s string) string { return Cut(Text(s), maxID) }
 
 // safeID reports whether an identifier may stand in the subject attribute.
 func safeID(s string) bool {

@@ -26,7 +26,7 @@ func TestSIEMNodeReadsEveryEventSinceATime(t *testing.T) {
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	began := time.Now()
-	start(t, cmd, "NATS_URL="+s.url).finish(t)
+	start(t, cmd, "NATS_URL="+s.server, "NATS_USER=reader", "NATS_PASSWORD="+natsPasswords["reader"]).finish(t)
 	t.Logf("node took %s", time.Since(began).Round(100*time.Millisecond))
 
 	var want []storedEvent
@@ -55,7 +55,7 @@ func TestSIEMNodeReadsEveryEventSinceATime(t *testing.T) {
 	}
 }
 
-// nodeRecipe installs what the recipe's lock file names.
+// nodeRecipe installs what the lock file of the examples names.
 func nodeRecipe(t *testing.T) (dir string) {
 	t.Helper()
 	if _, err := exec.LookPath("npm"); err != nil {
@@ -63,7 +63,7 @@ func nodeRecipe(t *testing.T) (dir string) {
 	}
 	dir = t.TempDir()
 	for _, file := range []string{"package.json", "package-lock.json", "read.mjs"} {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(readFile(t, filepath.Join(siemDir, "nodejs", file))), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(readFile(t, filepath.Join(deployDir, "consume", file))), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -34,7 +34,8 @@ type siemSource struct {
 	portal *docspacetest.Portal
 	room   int // where the titles are
 	env    []string
-	url    string // of the NATS server, for its reader
+	server string // of the NATS server
+	url    string // the same for its reader
 	js     jetstream.JetStream
 	events []storedEvent // in the order of the stream
 }
@@ -79,15 +80,15 @@ func newSIEMSource(t *testing.T) *siemSource {
 	portal := httptest.NewServer(s.portal)
 	t.Cleanup(portal.Close)
 
-	server := natsServer(t)
-	s.url = strings.Replace(server, "nats://", "nats://reader:"+natsPasswords["reader"]+"@", 1)
+	s.server = natsServer(t)
+	s.url = strings.Replace(s.server, "nats://", "nats://reader:"+natsPasswords["reader"]+"@", 1)
 	s.env = []string{
-		"DOCSPACE_URL=" + portal.URL, "DOCSPACE_API_KEY=" + s.portal.APIKey(), "NATS_URL=" + server,
+		"DOCSPACE_URL=" + portal.URL, "DOCSPACE_API_KEY=" + s.portal.APIKey(), "NATS_URL=" + s.server,
 		"NATS_USER=connector", "NATS_PASSWORD=" + natsPasswords["connector"], "NATS_INBOX_PREFIX=" + inbox(t),
 		"POLL_REQUESTS_PER_MINUTE=0", "HTTP_ADDR=", "LOG_LEVEL=error",
 	}
 	var err error
-	if s.js, err = jetstream.New(natsUser(t, server, "operator")); err != nil {
+	if s.js, err = jetstream.New(natsUser(t, s.server, "operator")); err != nil {
 		t.Fatal(err)
 	}
 	s.publish(t)

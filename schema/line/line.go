@@ -31,20 +31,6 @@ func keyOf(e *schema.Event) string {
 // nameOf is <category>.<action>.
 func nameOf(e *schema.Event) string { return e.Data.Action.Category + "." + e.Data.Action.Name }
 
-// cut returns the first n characters of s.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := range s {
-		if n == 0 {
-			return s[:i]
-		}
-		n--
-	}
-	return s
-}
-
 // appendASCII appends s as a field of a syslog header: printable ASCII without
 // space, at most so many bytes, "-" when nothing is left.
 func appendASCII(dst []byte, s string, most int) []byte {
@@ -62,5 +48,5 @@ func appendASCII(dst []byte, s string, most int) []byte {
 
 // value is a text as it may stand in a line, at most so many characters long.
 func value(s string, most int) string {
-	return strings.TrimSpace(cut(schema.Text(s), most))
+	return strings.TrimSpace(schema.Cut(schema.Text(s), most))
 }

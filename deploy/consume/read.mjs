@@ -1,6 +1,8 @@
 // Prints the events stored since a time, one JSON document a line, and ends.
 //
-//   NATS_URL=nats://reader:…@127.0.0.1:4222 node read.mjs 2026-09-21T00:00:00Z
+//   node read.mjs 2026-09-21T00:00:00Z
+//
+// NATS_URL, NATS_USER and NATS_PASSWORD say where and who.
 //
 // The time is when an event was stored; its own time is event.time. Without
 // one it prints all events.
@@ -15,11 +17,10 @@ if (since && Number.isNaN(since.getTime())) {
   process.exit(2);
 }
 
-const server = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
 const nc = await connect({
-  servers: server.host,
-  user: decodeURIComponent(server.username) || undefined,
-  pass: decodeURIComponent(server.password) || undefined,
+  servers: process.env.NATS_URL,
+  user: process.env.NATS_USER,
+  pass: process.env.NATS_PASSWORD,
 });
 
 // An ordered consumer: nothing to create before, nothing left behind, and it
