@@ -155,6 +155,16 @@ func TestRawRowsLoseEverythingThatMustNotBePublished(t *testing.T) {
 	}
 }
 
+func TestARawRowHasNoTableOfPeopleWherePeopleHavePseudonyms(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11", "c7e1b6f05a524b0e9d432f6f0d9a7e11", "C7E1B6F05A524B0E9D432F6F0D9A7E11", "{c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11}"} {
+		raw := `{"data":{"rights":{"` + id + `":{"edit":true}},"title":"Plan"}}`
+		if got, want := Pseudonymous(keyOf(t, "2026-1", 1)).RedactRaw([]byte(raw)), `{"data":{"rights":{},"title":"Plan"}}`; got != want {
+			t.Errorf("%s becomes %s, want %s", raw, got, want)
+		}
+	}
+}
+
 func TestARawRowShowsWhatItHolds(t *testing.T) {
 	t.Parallel()
 	const raw = "{\"title\":\"invoice\u202egpj.exe \U000e0041\u200d\ufe0f \u00e9 \x7f\"}"
