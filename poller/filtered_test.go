@@ -261,6 +261,39 @@ func TestRowsLeftOutMakeUpForNoMissingRow(t *testing.T) {
 	}
 }
 
+// A row that was a gap, can be seen again and is left out makes up for no row
+// that is missing and cannot be seen.
+func TestAGapThatIsLeftOutNowMakesUpForNoMissingRow(t *testing.T) {
+	t.Parallel()
+	r := newFilterRig(t)
+	r.mix(600)
+	r.left(1)
+	gap := r.portal.Rows(r.room)[r.portal.Count(r.room)-1].ID
+	r.portal.Poison(gap, http.StatusInternalServerError)
+	r.mix(1200)
+	missing := r.portal.Count(r.room)
+	publish := r.reserveCode(5072)
+	r.mix(4000)
+	r.poll(t)
+	if r.gaps() != 1 {
+		t.Fatalf("%d gaps", r.gaps())
+	}
+	publish()
+	late := r.portal.Rows(r.room)[missing]
+	r.portal.Poison(gap, 0)
+	r.portal.Poison(late.ID, http.StatusInternalServerError)
+	for range 6 {
+		r.poll(t)
+		r.later()
+	}
+	if mark := r.mark(t); mark.State != checkpoint.Unreconciled || r.gaps() != 1 {
+		t.Fatalf("%v, and row %d is neither stored nor reported; said %v", mark, late.ID, r.said())
+	}
+	r.portal.Poison(late.ID, 0)
+	r.reconcile(t)
+	r.holdsLate(t)
+}
+
 func TestAHintOfARowLeftOutCostsOnePoll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
