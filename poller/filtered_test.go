@@ -261,6 +261,34 @@ func TestRowsLeftOutMakeUpForNoMissingRow(t *testing.T) {
 	}
 }
 
+// Also where all that the stream has of a folder lies above the late row, or it
+// has nothing: what was left out is counted, so it is known that nothing is gone.
+func TestALateRowBelowAllThatIsStoredIsFound(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{5072, roomMade} {
+		for _, passed := range []int{0, 3} {
+			t.Run(fmt.Sprint(code, " ", passed), func(t *testing.T) {
+				t.Parallel()
+				r := newSweepRig(t, Options{Filter: filterOf(t, "room.archived", "")})
+				r.left(700)
+				publish := r.reserveCode(code)
+				r.left(2500)
+				for range passed {
+					r.reserveCode(5072)()
+				}
+				r.left(100)
+				r.poll(t)
+				publish()
+				if report := r.poll(t); report.State != checkpoint.Unreconciled {
+					t.Fatalf("%+v", report)
+				}
+				r.reconcile(t)
+				r.holdsLate(t)
+			})
+		}
+	}
+}
+
 // A row that was a gap, can be seen again and is left out makes up for no row
 // that is missing and cannot be seen.
 func TestAGapThatIsLeftOutNowMakesUpForNoMissingRow(t *testing.T) {
