@@ -56,14 +56,17 @@ func (s *sweep) concede(mark checkpoint.Mark, r reading) reading {
 	if f.ID == "" || s.floor > max(mark.Forgotten, f.Since)+1 {
 		return r
 	}
-	seen, known := 0, f.Rows
+	seen, known, since := 0, f.Rows, f.Since
+	if s.floor == 0 && f.Unsure == 0 {
+		since = 0 // nothing is gone from the stream, and no other filter left rows out
+	}
 	for _, id := range s.left {
-		if id > f.Since && id <= mark.Forgotten {
+		if id > since && id <= mark.Forgotten {
 			seen++
 		}
 	}
 	for _, id := range mark.Recent {
-		if id > f.Since && !s.published.Has(id) {
+		if id > since && !s.published.Has(id) {
 			known--
 		}
 	}

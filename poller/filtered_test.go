@@ -289,6 +289,40 @@ func TestALateRowBelowAllThatIsStoredIsFound(t *testing.T) {
 	}
 }
 
+// Rows from before the first filter were all stored, so one among them that is
+// left out now and late is known for what it is.
+func TestALateRowFromBeforeTheFirstFilterIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{5072, roomMade} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			r := newSweepRig(t, Options{})
+			r.mix(700)
+			publish := r.reserveCode(code)
+			r.mix(2300)
+			r.poll(t)
+			r.filter = filterOf(t, "", "room.created")
+			r.poller = r.another(Options{})
+			r.mix(4600)
+			r.poll(t)
+			stored := len(r.stored())
+			publish()
+			r.poll(t)
+			r.reconcile(t)
+			want := stored
+			if code != roomMade {
+				want++
+			}
+			if n := len(r.stored()); n != want {
+				t.Errorf("%d rows stored after %d, want %d", n, stored, want)
+			}
+			if mark := r.mark(t); mark.Accounted != r.portal.Count(r.room) {
+				t.Errorf("%v of %d", mark, r.portal.Count(r.room))
+			}
+		})
+	}
+}
+
 // A row that was a gap, can be seen again and is left out makes up for no row
 // that is missing and cannot be seen.
 func TestAGapThatIsLeftOutNowMakesUpForNoMissingRow(t *testing.T) {
