@@ -25,8 +25,24 @@ type Feed struct {
 	Raw        schema.RawMode
 }
 
-// Codes whose rows need to be read in a way of their own.
+// Codes whose rows need to be read in a way of their own, or always tell
+// something that others do not.
 const (
+	fileCopied      = 5013
+	fileMoved       = 5015
+	folderCopied    = 5022
+	folderMoved     = 5024
+	userRole        = 5075
+	userRemoved     = 5084
+	userInvited     = 5085
+	groupAdded      = 5094
+	groupRole       = 5095
+	groupRemoved    = 5096
+	folderIndexed   = 5107
+	fileIndexed     = 5111
+	userReinvited   = 5118
+	versionRemoved  = 5119
+	ownerChanged    = 5159
 	folderRenamed   = 5020
 	fileUpdated     = 5034
 	linkCreated     = 5088
@@ -53,7 +69,7 @@ func (f Feed) Event(e docspace.Entry, ordinal int, mode string, late bool, recor
 	d.Late = late
 	d.Actor = f.actor(e)
 	d.Group = group(e.Group)
-	d.Malformed = schema.Text(e.Malformed)
+	d.Malformed = schema.Text(malformed(e, known))
 	if known {
 		f.describe(d, e, action)
 	}
@@ -74,7 +90,50 @@ func (f Feed) forget(e *docspace.Entry) {
 }
 
 func (f Feed) showsRaw(e docspace.Entry, known bool) bool {
-	return f.Privacy.ShowsRaw() && (f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || e.Malformed != ""))
+	return f.Privacy.ShowsRaw() && (f.Raw == schema.RawAlways || f.Raw == schema.RawUnknown && (!known || malformed(e, known) != ""))
+}
+
+// malformed says what of a row could not be understood, or is not there although
+// rows of its kind always tell it: the contract says so of all others.
+func malformed(e docspace.Entry, known bool) string {
+	if e.Malformed != "" || !known {
+		return e.Malformed
+	}
+	if field := lacking(e); field != "" {
+		return "data." + field + ": missing"
+	}
+	return ""
+}
+
+// lacking names the field, "" for none.
+func lacking(e docspace.Entry) string {
+	d := e.Data
+	switch e.Action.Code {
+	case fileCopied, fileMoved, folderCopied, folderMoved:
+		return unless(purged(d.ToFolderID) != "" || d.ToFolderID != "" && placeKind(d.ParentType) != "", "toFolderId")
+	case fileIndexed, folderIndexed:
+		return unless(d.OldIndex != nil || d.NewIndex != nil, "newIndex")
+	case versionRemoved:
+		return unless(d.Version != nil && *d.Version != 0, "version")
+	case userInvited, userRole, userRemoved, userReinvited:
+		return unless(d.User != nil, "user")
+	case groupAdded, groupRole, groupRemoved:
+		return unless(d.Members != nil && d.User == nil, "group")
+	case linkCreated, linkRenamed, linkRevoked:
+		return unless(schema.ID(d.ID) != "", "id")
+	case ownerChanged:
+		return cmp.Or(unless(d.Owner != nil, "owner"), unless(d.OldOwner != nil, "oldOwner"))
+	case lifetimeSet:
+		return unless(d.LifeTime != nil, "lifeTime")
+	}
+	return ""
+}
+
+func unless(told bool, field string) string {
+	if told {
+		return ""
+	}
+	return field
 }
 
 // Connector returns an event about the connector's own work on the folder. See

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -196,5 +197,20 @@ func TestRowsThatAreAlikeKeepIdentitiesOfTheirOwn(t *testing.T) {
 	}
 	if len(ids) != 100 {
 		t.Fatalf("100 rows have %d ids", len(ids))
+	}
+}
+
+// A log does not show most actions of the catalogue. Should a newer portal show
+// one, its event is as the contract says, too.
+func TestTheSubjectOfEveryActionNamesAKindAndAnID(t *testing.T) {
+	t.Parallel()
+	subject := regexp.MustCompile("^[a-z]+/[A-Za-z0-9._-]+$") // as in event.schema.json
+	for action := range schema.Catalogue() {
+		row := docspace.Entry{ID: 1, Date: recorded}
+		row.Action.Code, row.Action.Name, row.Data.ID = action.Code, action.Key, "5678"
+		event := goldenFeed.Event(row, 0, schema.Live, false, recorded)
+		if event.Subject != "" && !subject.MatchString(event.Subject) {
+			t.Errorf("%d %s: subject %q", action.Code, action.Key, event.Subject)
+		}
 	}
 }

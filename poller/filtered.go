@@ -48,28 +48,43 @@ func (p *Poller) inForce(mark checkpoint.Mark) checkpoint.Filtered {
 // because the filter leaves them out: of those it saw, more than were ever left
 // out. It counts the rows the mark does not remember one by one, among which
 // the missing ones are; where the stream no longer tells which of the others
-// were published, nothing is certain.
+// were published, nothing is certain. Nor is it where rows were reported as gaps
+// and some are not shown: one that was a gap may be among those it saw, and one
+// that is missing in its place.
 func (s *sweep) concede(mark checkpoint.Mark, r reading) reading {
 	f := s.filter
 	if f.ID == "" || s.floor > max(mark.Forgotten, f.Since)+1 {
 		return r
 	}
-	seen, known := 0, f.Rows
+	seen, known, since := 0, f.Rows, f.Since
+	if s.floor == 0 && f.Unsure == 0 {
+		since = 0 // nothing is gone from the stream, and no other filter left rows out
+	}
 	for _, id := range s.left {
-		if id > f.Since && id <= mark.Forgotten {
+		if id > since && id <= mark.Forgotten {
 			seen++
 		}
 	}
 	for _, id := range mark.Recent {
-		if id > f.Since && !s.published.Has(id) {
+		if id > since && !s.published.Has(id) {
 			known--
 		}
 	}
-	n := max(0, min(seen-known, r.missing))
+	exchanged := min(s.published.Gaps, s.unshown())
+	n := max(0, min(seen-known-exchanged, r.missing))
 	r.filtered += n
 	r.missing -= n
 	r.unread = r.missing
 	return r
+}
+
+// unshown returns how many rows the log does not show, of those never published.
+func (s *sweep) unshown() int {
+	rows := 0
+	for below, h := range s.hidden {
+		rows += s.hiding(below, h)
+	}
+	return rows
 }
 
 // leave takes up rows of a page that the filter leaves out.

@@ -261,6 +261,101 @@ func TestRowsLeftOutMakeUpForNoMissingRow(t *testing.T) {
 	}
 }
 
+// Also where all that the stream has of a folder lies above the late row, or it
+// has nothing: what was left out is counted, so it is known that nothing is gone.
+func TestALateRowBelowAllThatIsStoredIsFound(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{5072, roomMade} {
+		for _, passed := range []int{0, 3} {
+			t.Run(fmt.Sprint(code, " ", passed), func(t *testing.T) {
+				t.Parallel()
+				r := newSweepRig(t, Options{Filter: filterOf(t, "room.archived", "")})
+				r.left(700)
+				publish := r.reserveCode(code)
+				r.left(2500)
+				for range passed {
+					r.reserveCode(5072)()
+				}
+				r.left(100)
+				r.poll(t)
+				publish()
+				if report := r.poll(t); report.State != checkpoint.Unreconciled {
+					t.Fatalf("%+v", report)
+				}
+				r.reconcile(t)
+				r.holdsLate(t)
+			})
+		}
+	}
+}
+
+// Rows from before the first filter were all stored, so one among them that is
+// left out now and late is known for what it is.
+func TestALateRowFromBeforeTheFirstFilterIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{5072, roomMade} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			r := newSweepRig(t, Options{})
+			r.mix(700)
+			publish := r.reserveCode(code)
+			r.mix(2300)
+			r.poll(t)
+			r.filter = filterOf(t, "", "room.created")
+			r.poller = r.another(Options{})
+			r.mix(4600)
+			r.poll(t)
+			stored := len(r.stored())
+			publish()
+			r.poll(t)
+			r.reconcile(t)
+			want := stored
+			if code != roomMade {
+				want++
+			}
+			if n := len(r.stored()); n != want {
+				t.Errorf("%d rows stored after %d, want %d", n, stored, want)
+			}
+			if mark := r.mark(t); mark.Accounted != r.portal.Count(r.room) {
+				t.Errorf("%v of %d", mark, r.portal.Count(r.room))
+			}
+		})
+	}
+}
+
+// A row that was a gap, can be seen again and is left out makes up for no row
+// that is missing and cannot be seen.
+func TestAGapThatIsLeftOutNowMakesUpForNoMissingRow(t *testing.T) {
+	t.Parallel()
+	r := newFilterRig(t)
+	r.mix(600)
+	r.left(1)
+	gap := r.portal.Rows(r.room)[r.portal.Count(r.room)-1].ID
+	r.portal.Poison(gap, http.StatusInternalServerError)
+	r.mix(1200)
+	missing := r.portal.Count(r.room)
+	publish := r.reserveCode(5072)
+	r.mix(4000)
+	r.poll(t)
+	if r.gaps() != 1 {
+		t.Fatalf("%d gaps", r.gaps())
+	}
+	publish()
+	late := r.portal.Rows(r.room)[missing]
+	r.portal.Poison(gap, 0)
+	r.portal.Poison(late.ID, http.StatusInternalServerError)
+	for range 6 {
+		r.poll(t)
+		r.later()
+	}
+	if mark := r.mark(t); mark.State != checkpoint.Unreconciled || r.gaps() != 1 {
+		t.Fatalf("%v, and row %d is neither stored nor reported; said %v", mark, late.ID, r.said())
+	}
+	r.portal.Poison(late.ID, 0)
+	r.reconcile(t)
+	r.holdsLate(t)
+}
+
 func TestAHintOfARowLeftOutCostsOnePoll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -286,7 +286,7 @@ func (s *sweep) recall(ctx context.Context, ledger Recaller, mark checkpoint.Mar
 		s.published = checkpoint.Published{}
 		return err
 	}
-	s.published, s.floor = so, so.Floor(mark.Accounted)
+	s.published, s.floor = so, so.Floor(mark.Accounted-s.filter.Rows) // those were never stored
 	if s.filter.Unsure > 0 {
 		s.floor = max(s.floor, s.filter.Unsure+1)
 	}

@@ -204,8 +204,11 @@ func (h *sweepHistory) judge(t *testing.T) error {
 	if err := h.inOrder(); err != nil && h.opaque == 0 {
 		return err
 	}
-	lost := 0
+	lost, unseen := 0, 0
 	for _, row := range h.portal.Rows(h.room) {
+		if h.ever[row.ID] == 0 && h.passes(row) && (row.Unexplained || slices.Contains(h.sick, row.ID)) {
+			unseen++
+		}
 		if !h.passes(row) && h.ever[row.ID] > 0 {
 			return fmt.Errorf("row %d is to be left out, and was stored", row.ID)
 		}
@@ -215,6 +218,9 @@ func (h *sweepHistory) judge(t *testing.T) error {
 		if lost++; row.ID >= h.opaque && last.State != checkpoint.Unreconciled {
 			return fmt.Errorf("row %d is missing, and the folder says nothing; opaque up to %d; %+v; said %v", row.ID, h.opaque, last, h.said())
 		}
+	}
+	if gaps := h.gaps(); unseen > gaps && !h.drops && last.State == checkpoint.Watching {
+		return fmt.Errorf("%d rows cannot be seen and %d are reported, and the folder is watched; %+v; said %v", unseen, gaps, last, h.said())
 	}
 	if lost > 0 && h.opaque == 0 {
 		return fmt.Errorf("%d rows are missing, and no event was dropped; %+v; said %v", lost, last, h.said())

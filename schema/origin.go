@@ -101,9 +101,10 @@ func (o Origin) targetKind() string {
 }
 
 // SubjectOf is the subject attribute for a thing and its id: "file/5678". It
-// is "" when there is no id, or one that must not stand in an attribute.
+// is "" when there is no id, or one that must not stand in an attribute, or of
+// nobody knows what.
 func SubjectOf(kind, id string) string {
-	if !safeID(id) || strings.Trim(id, "0") == "" {
+	if kind == "" || !safeID(id) || strings.Trim(id, "0") == "" {
 		return ""
 	}
 	if kind == "room" {

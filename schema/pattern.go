@@ -132,7 +132,8 @@ func (p Pattern) Actions() []Action {
 type Mismatch struct {
 	Pattern Pattern
 	// Possible: a newer portal may have an action, to be named by Name, that
-	// the pattern matches. Not so when the pattern is most likely misspelled.
+	// the pattern matches. Not so when the pattern is most likely misspelled, or
+	// is the beginning of an action's name, such as file.upload.
 	Possible bool
 	Nearest  []string // at most three actions that read most like it, the best first
 }
@@ -169,6 +170,10 @@ func (p Pattern) mismatch() Mismatch {
 	pattern := p.String()
 	for action := range Catalogue() {
 		name := action.Category + "." + action.Name
+		if strings.HasPrefix(name, pattern) {
+			candidates = append(candidates, candidate{name, 0}) // its beginning
+			continue
+		}
 		candidates = append(candidates, candidate{name, distance(pattern, name)})
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
@@ -189,10 +194,11 @@ func (p Pattern) byRule() bool {
 }
 
 // slips is how many letters of the action may be wrong for the pattern to be
-// taken for a misspelled one: one in four, two at most.
+// taken for a misspelled one: one in three, two at most, which two that changed
+// places are.
 func (p Pattern) slips() int {
 	letters := len(p.action) - strings.Count(p.action, "*")
-	return min(letters/4, 2)
+	return min(letters/3, 2)
 }
 
 // distance is how many letters must be inserted, removed or replaced for the

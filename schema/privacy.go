@@ -133,7 +133,7 @@ func (p Privacy) personName(name string) string {
 	case p.mode == pseudonymous:
 		return p.pseudonym(ofName, name)
 	case p.mode == standard && hasEmail(name):
-		return "" // the portal shows people who have not given a name by their address
+		return "" // the portal shows people who have not given a name by their address, and lists are called so
 	}
 	return name
 }
@@ -143,6 +143,7 @@ func (p Privacy) personName(name string) string {
 func (p Privacy) Group(id, name string, system *bool) Member {
 	m := Member{Kind: MemberGroup, ID: ID(id), Name: Text(name), IsSystem: system}
 	if !p.Hides() {
+		m.Name = p.personName(name)
 		return m
 	}
 	if system == nil || !*system {
@@ -169,7 +170,7 @@ func (p Privacy) Title(s string) string {
 // NameOf is the rule for the name of what was acted on. What is not known to
 // have a title may have the name of a person.
 func (p Privacy) NameOf(kind, name string) string {
-	if p.mode == pseudonymous && !titled(kind) {
+	if !titled(kind) {
 		return p.personName(name)
 	}
 	return p.Title(name)

@@ -34,6 +34,28 @@ func TestEMailAddressesAreOnlyPublishedInFull(t *testing.T) {
 	}
 }
 
+func TestANameThatIsAnAddressIsOnlyPublishedInFull(t *testing.T) {
+	t.Parallel()
+	key := keyOf(t, "2026-1", 1)
+	for _, name := range []string{"sales@example.com", "sales%40example.com (all)"} {
+		for privacy, want := range map[Privacy]string{
+			Full: name, Standard: "", Pseudonymous(key): key.pseudonym(ofName, name), Minimal(key): "",
+		} {
+			if got := privacy.Group("g1", name, nil).Name; got != want {
+				t.Errorf("%s: group %q, want %q", privacy, got, want)
+			}
+			for _, kind := range []string{"user", "group", ""} {
+				if got := privacy.NameOf(kind, name); got != want {
+					t.Errorf("%s: target of kind %q is %q, want %q", privacy, kind, got, want)
+				}
+			}
+		}
+		if got := Standard.NameOf(kindFile, name); got != name {
+			t.Errorf("a file is %q, want the title", got)
+		}
+	}
+}
+
 func TestActorsWhoAreNobodyInParticularAreToldApart(t *testing.T) {
 	t.Parallel()
 	const someone = "c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11"
@@ -129,6 +151,16 @@ func TestRawRowsLoseEverythingThatMustNotBePublished(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, privacy.RedactRaw([]byte(rawRow))); diff != "" {
 			t.Errorf("%s: %s", privacy, diff)
+		}
+	}
+}
+
+func TestARawRowHasNoTableOfPeopleWherePeopleHavePseudonyms(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11", "c7e1b6f05a524b0e9d432f6f0d9a7e11", "C7E1B6F05A524B0E9D432F6F0D9A7E11", "{c7e1b6f0-5a52-4b0e-9d43-2f6f0d9a7e11}"} {
+		raw := `{"data":{"rights":{"` + id + `":{"edit":true}},"title":"Plan"}}`
+		if got, want := Pseudonymous(keyOf(t, "2026-1", 1)).RedactRaw([]byte(raw)), `{"data":{"rights":{},"title":"Plan"}}`; got != want {
+			t.Errorf("%s becomes %s, want %s", raw, got, want)
 		}
 	}
 }

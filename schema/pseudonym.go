@@ -11,6 +11,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // A PII block tells that an event names people by pseudonyms.
@@ -131,9 +132,14 @@ func (k *Key) pseudonym(of, text string) string {
 	return pseudonym
 }
 
-// email returns the pseudonym of an e-mail address, however it is written.
+// email returns the pseudonym of an e-mail address, however it is written, and
+// with what of a sentence is around it: no address ends with anything but a
+// letter or digit, and few begin with what is no ASCII.
 func (k *Key) email(address string) string {
-	return k.pseudonym(ofEmail, strings.ToLower(strings.Trim(Text(address), ".")))
+	word := func(r rune) bool { return unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) }
+	exact := strings.TrimRightFunc(Text(address), func(r rune) bool { return !word(r) })
+	exact = strings.TrimLeftFunc(exact, func(r rune) bool { return r == '.' || r > unicode.MaxASCII && !word(r) })
+	return k.pseudonym(ofEmail, strings.ToLower(exact))
 }
 
 // canonicalID writes a GUID in the usual form, anything else in lower case.

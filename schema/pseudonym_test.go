@@ -220,3 +220,26 @@ func BenchmarkPseudonymousActor(b *testing.B) {
 		p.Actor(zoe, "Zoë Müller", zoeMail, false)
 	}
 }
+
+func TestAnAddressInATitleHasThePseudonymOfThePerson(t *testing.T) {
+	t.Parallel()
+	key := keyOf(t, "2026-1", 1)
+	p := Pseudonymous(key)
+	want := p.Person("", "", "zoe@example.com").Email
+	for _, title := range []string{
+		"for zoe@example.com", "Zoe@Example.com.", "ask zoe@example.com!", "zoe@example.com?", "zoe@example.com… later",
+		"<zoe@example.com>", "„zoe@example.com“", "»zoe@example.com«", "zoe%40example.com", "mailto:zoe@example.com", "zoe@example.com's plan", "-> zoe@example.com_",
+	} {
+		if got := p.Title(title); !strings.Contains(got, want) {
+			t.Errorf("%q becomes %q, without %s", title, got, want)
+		}
+	}
+	for _, other := range []string{"zo@example.com", "zoe@example.co", "+zoe@example.com", "zoe@example.com1"} {
+		if key.email(other) == want {
+			t.Errorf("%s has the pseudonym of another address", other)
+		}
+	}
+	if key.email("@") != "" || key.email("…@…") != "" {
+		t.Error("no address has a pseudonym")
+	}
+}

@@ -247,8 +247,11 @@ func (p Privacy) hides(name string, person bool) bool {
 }
 
 // isIdentifier reports whether a member has the name of a field, and not that
-// of a person in a table of people.
+// or the id of a person in a table of people.
 func isIdentifier(name string) bool {
+	if _, guid := parseGUID(name); guid {
+		return false
+	}
 	for i := range len(name) {
 		if c := name[i]; !lower(c) && !upper(c) && !digit(c) && c != '_' {
 			return false

@@ -18,10 +18,11 @@ import (
 //     "exe.gpj" look like "jpg.exe": embeddings, overrides, isolates and marks.
 //   - What shows nothing is removed, since it makes two texts look the same or
 //     hides one in the other: zero-width spaces and U+FEFF, soft hyphens,
-//     invisible operators, interlinear annotations and tags. Flags of parts of a
-//     country, which are made of tags, become black.
-//   - Of joiners (U+200C, U+200D) and variation selectors, with which Persian and
-//     Indic words, Japanese names and emoji are written, one stays where it has
+//     invisible operators, interlinear annotations, tags and whatever else Unicode
+//     says may be ignored. Flags of parts of a country, which are made of tags,
+//     become black.
+//   - Of joiners (U+200C, U+200D) and variation selectors, with which Persian, Indic
+//     and Mongolian words, Japanese names and emoji are written, one stays where it has
 //     something to follow. Runs of them hide whatever one likes.
 //
 // Everything else stays as it was typed: letters that look like others are no
@@ -56,12 +57,14 @@ func clean(s string) bool {
 // shown returns what stands for a character on its own, -1 for nothing.
 func shown(r rune) rune {
 	switch {
-	case r < ' ', 0x7f <= r && r < 0xa0, r == '\u2028', r == '\u2029', r == '\u3164', r == '\uffa0':
+	case r < ' ', 0x7f <= r && r < 0xa0, r == '\u2028', r == '\u2029',
+		r == '\u115f', r == '\u1160', r == '\u3164', r == '\uffa0', r == '\u2800':
 		return ' '
 	case r < 0xa0:
 		return r
-	case r == '\u00ad', r == '\u061c', r == '\u200b', r == '\u200e', r == '\u200f',
-		'\u202a' <= r && r <= '\u202e', '\u2060' <= r && r <= '\u206f', r == '\ufeff', '\ufff9' <= r && r <= '\ufffb',
+	case r == '\u00ad', r == '\u034f', r == '\u061c', r == '\u17b4', r == '\u17b5', r == '\u200b', r == '\u200e', r == '\u200f',
+		'\u202a' <= r && r <= '\u202e', '\u2060' <= r && r <= '\u206f', r == '\ufeff', '\ufff0' <= r && r <= '\ufffb',
+		0x1bca0 <= r && r <= 0x1bca3, 0x1d173 <= r && r <= 0x1d17a,
 		0xe0000 <= r && r <= 0xe0fff && !selects(r):
 		return -1
 	case '\ufdd0' <= r && r <= '\ufdef', r&0xfffe == 0xfffe:
@@ -73,9 +76,9 @@ func shown(r rune) rune {
 // joins reports whether it is a joiner or a non-joiner of zero width.
 func joins(r rune) bool { return r == '\u200c' || r == '\u200d' }
 
-// selects reports whether it is a variation selector.
+// selects reports whether it is a variation selector or, Mongolian, separates a vowel.
 func selects(r rune) bool {
-	return '\ufe00' <= r && r <= '\ufe0f' || 0xe0100 <= r && r <= 0xe01ef
+	return '\u180b' <= r && r <= '\u180f' || '\ufe00' <= r && r <= '\ufe0f' || 0xe0100 <= r && r <= 0xe01ef
 }
 
 // Cut returns the first n characters of s.

@@ -59,6 +59,24 @@ func TestTextHidesNothing(t *testing.T) {
 	})
 }
 
+// Nothing Unicode says may be ignored (Default_Ignorable_Code_Point) makes two
+// texts look the same, or hides one in the other, but a joiner or selector.
+func TestTextHidesNothingThatMayBeIgnored(t *testing.T) {
+	t.Parallel()
+	ignorable := []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, {
+		R16: []unicode.Range16{{0xad, 0xad, 1}, {0x61c, 0x61c, 1}, {0x180e, 0x180e, 1}, {0x200b, 0x200f, 1}, {0x202a, 0x202e, 1}, {0x2060, 0x206f, 1}, {0x2800, 0x2800, 1}, {0xfeff, 0xfeff, 1}},
+		R32: []unicode.Range32{{0x1bca0, 0x1bca3, 1}, {0x1d173, 0x1d17a, 1}, {0xe0000, 0xe0fff, 1}},
+	}}
+	for r := range rune(unicode.MaxRune) {
+		if !unicode.In(r, ignorable...) {
+			continue
+		}
+		if got := Text("Bob" + string(r) + string(r) + string(r)); got != "Bob" && (got != "Bob"+string(r) || !joins(r) && !selects(r)) {
+			t.Errorf("%U stays in %q", r, got)
+		}
+	}
+}
+
 func TestTextLeavesWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{

@@ -196,6 +196,9 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 			c.DocSpace.Privacy, c.DocSpace.PrivacyKey, c.DocSpace.PrivacyKeyID = "minimal", Secret(key), id
 		}
 	}
+	including := func(patterns string) func(*Config) {
+		return func(c *Config) { _ = c.Events.Include.UnmarshalText([]byte(patterns)) }
+	}
 	empty, secret, lines := writeFile(t, "empty", ""), writeFile(t, "secret", "sk-hunter2\n"), writeFile(t, "lines", "hunter2\nhunter3")
 	for _, c := range []struct {
 		name string
@@ -272,6 +275,9 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 		{"pseudonyms with a key id of words", pseudonyms(b64, "the first key"), "DOCSPACE_PRIVACY_KEY_ID: must be 1 to 64 letters, digits, dots, underscores and hyphens"},
 		{"a key nobody uses", func(c *Config) { c.DocSpace.PrivacyKey = Secret(b64) }, "DOCSPACE_PRIVACY_KEY: must be set only with DOCSPACE_PRIVACY=pseudonymous or minimal: standard names people as the portal does"},
 		{"a key id nobody uses", func(c *Config) { c.DocSpace.Privacy, c.DocSpace.PrivacyKeyID = "full", "2026-1" }, "DOCSPACE_PRIVACY_KEY_ID: must be set only with DOCSPACE_PRIVACY=pseudonymous or minimal: full names people as the portal does"},
+		{"only an action that is half spelled", including("file.upload"), "EVENTS_INCLUDE: file.upload matches no action; did you mean file.uploaded, file.uploaded_with_overwriting, file.updated?"},
+		{"only actions of a newer portal", including("room.seal_enabled,file.x*"), "EVENTS_INCLUDE: leaves nothing of what a folder's log can show; docspace-nats schema prints the catalogue of actions"},
+		{"actions of a newer portal, too", including("room.seal_enabled,room.created"), ""},
 		{"hints without a secret", func(c *Config) { c.Hints.Addr = "127.0.0.1:8081" }, "HINTS_SECRET: must be set to the secret key of the webhook in the portal, or HINTS_SECRET_FILE, to receive hints on HINTS_ADDR"},
 		{"hints with an empty secret", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", SecretFile: empty} }, "HINTS_SECRET_FILE: " + empty + " must not be empty"},
 		{"hints where the state is", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8080", Secret: "hunter2"} }, "HINTS_ADDR: must not be the address of HTTP_ADDR: hints come from outside, and the state is not for there"},
