@@ -324,6 +324,34 @@ func TestAConsumerWithOtherSettingsIsRefusedAndStays(t *testing.T) {
 	}
 }
 
+func TestAConsumerThatCouldForgetOrSkipEventsIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		setting string
+		change  func(*jetstream.ConsumerConfig)
+	}{
+		{"inactive_threshold is 1m0s", func(c *jetstream.ConsumerConfig) { c.InactiveThreshold = time.Minute }},
+		{"mem_storage is true", func(c *jetstream.ConsumerConfig) { c.MemoryStorage = true }},
+		{"deliver_policy is last_per_subject", func(c *jetstream.ConsumerConfig) { c.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy }},
+		{"deliver_policy is last", func(c *jetstream.ConsumerConfig) { c.DeliverPolicy = jetstream.DeliverLastPolicy }},
+		{"priority_groups is [a]", func(c *jetstream.ConsumerConfig) {
+			c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"a"}
+		}},
+		{"max_batch is 10", func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 10 }},
+	} {
+		r := newReaderRig(t)
+		config := jetstream.ConsumerConfig{Durable: "siem", FilterSubject: "docspace.folder.>", AckPolicy: jetstream.AckExplicitPolicy,
+			MaxDeliver: -1, AckWait: DurableAckWait, MaxAckPending: DurablePending}
+		c.change(&config)
+		if _, err := r.js.CreateConsumer(t.Context(), "DOCSPACE", config); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenReader(t.Context(), r.server.Conn(t), r.options("siem")); err == nil || !strings.Contains(err.Error(), c.setting) {
+			t.Errorf("%s: got %v", c.setting, err)
+		}
+	}
+}
+
 func TestASecondReaderWithTheSameNameIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
