@@ -46,12 +46,16 @@ func (r *Reader) bind(ctx context.Context) error {
 	if consumer, err = r.alone(ctx, consumer); err != nil {
 		return err
 	}
-	if consumer.CachedInfo().NumAckPending > 0 {
+	r.found = consumer.CachedInfo()
+	if r.found.NumAckPending > 0 {
 		if err := r.putBack(ctx); err != nil {
 			return err
 		}
+		if consumer, err = r.js.Consumer(ctx, r.o.Stream, r.o.Durable); err != nil {
+			return r.explain(err)
+		}
 	}
-	r.consumer = consumer
+	r.consumer, r.delivered = consumer, consumer.CachedInfo().Delivered.Consumer
 	return nil
 }
 

@@ -251,7 +251,8 @@ func TestWithoutTheCallThatPutsAConsumerBackTheOrderHoldsAllTheSame(t *testing.T
 	first.next(51, 50)
 	first.die()
 	o.Domain = "" // the same API, but for one call that nobody answers
-	second := &Reader{o: o, nc: r.server.Conn(t), name: "siem"}
+	second := &Reader{o: o, nc: r.server.Conn(t)}
+	second.place.Store(&readerPlace{name: "siem"})
 	js, err := jetstream.New(second.nc)
 	if err != nil {
 		t.Fatal(err)
