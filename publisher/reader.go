@@ -188,8 +188,15 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
 		return err
 	}
 	defer messages.Stop()
+	began := r.nc.Stats().Reconnects
 	for delivered := r.delivered; ; {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
+		msg, err := next(ctx, messages)
+		if errors.Is(err, errQuiet) {
+			if r.o.Durable == "" && r.nc.Stats().Reconnects != began {
+				return errGap // or not: nothing follows to tell, and nobody sends again what was lost
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -226,6 +233,20 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) error {
 		r.place.Load().taken.Store(delivered)
 		r.behind = at.NumPending
 	}
+}
+
+// errQuiet is that no message came, while the server says that it is there.
+var errQuiet = errors.New("no message came")
+
+// next waits for a message, longer than for a heartbeat that is missing.
+func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	waiting, stop := context.WithTimeout(ctx, 3*readHeartbeat)
+	defer stop()
+	msg, err := messages.Next(jetstream.NextContext(waiting))
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return nil, errQuiet
+	}
+	return msg, err
 }
 
 // known reports whether a message was handed out before. When it was done with

@@ -54,7 +54,9 @@ func TestAnotherStreamOfTheSameNameIsNotTakenForTheOneBefore(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
 	r.store(1, 100)
-	is := r.read(r.server.Conn(t), r.options("siem"))
+	o := r.options("siem")
+	o.ackWait = 2 * time.Second
+	is := r.read(r.server.Conn(t), o)
 	is.reader.Done(is.next(1, 100)...)
 	r.server.Shutdown()
 	if err := os.RemoveAll(filepath.Join(r.server.Dir(), "jetstream")); err != nil {
@@ -62,7 +64,7 @@ func TestAnotherStreamOfTheSameNameIsNotTakenForTheOneBefore(t *testing.T) {
 	}
 	other := newReaderRig(t)
 	other.store(2001, 2050)
-	w := other.read(other.server.Conn(t), other.options("siem"))
+	w := other.read(other.server.Conn(t), o)
 	w.next(2001, 1)
 	w.die()
 	other.server.Shutdown()
@@ -128,5 +130,21 @@ func TestWhatIsLostOnTheWayBeforeTheFirstMessageComesAgain(t *testing.T) {
 		link.DropAnswersFrom("nothing at all")
 		link.Cut()
 		is.reader.Done(is.next(1, 1500)...)
+	}
+}
+
+func TestWhatIsLostOnTheWayComesAgainThoughNothingFollows(t *testing.T) {
+	t.Parallel()
+	for _, durable := range []string{"", "siem"} {
+		r := newReaderRig(t)
+		r.store(1, 100)
+		link := natstest.NewLink(t, r.server.URL())
+		o := r.options(durable)
+		o.ackWait = 2 * time.Second
+		is := r.read(link.Conn(t), o)
+		link.DropAnswersFrom("docspace.folder")
+		eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
+		link.Cut()
+		is.reader.Done(is.next(1, 100)...)
 	}
 }
