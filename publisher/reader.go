@@ -64,25 +64,37 @@ type Delivery struct {
 	Stored  time.Time
 	Data    []byte
 
-	msg jetstream.Msg
+	msg   jetstream.Msg
+	epoch uint64 // of the reader, when it was handed out
 }
 
 // A Reader reads messages of a stream in the order in which they are stored,
 // each once as long as the process lives. What a durable one has not called
 // Done for is delivered again after a restart, in the same order.
 type Reader struct {
-	o    ReaderOptions
-	nc   *nats.Conn
-	js   jetstream.JetStream
-	end  uint64 // last sequence of the stream at the start
-	last uint64 // handed out
+	o          ReaderOptions
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	created    time.Time // of the stream
+	reconnects uint64    // of the connection, when the stream was last looked at
+	end        uint64    // last sequence of the stream at the start
+	last       uint64    // handed out
+	newest     time.Time // when the newest of those handed out was stored
 
-	consumer jetstream.Consumer
-	name     string
-	made     uint64        // how often the connection had been made again before the consumer was
-	seen     atomic.Uint64 // last, for Drained
-	done     atomic.Uint64 // Done was called for this one
-	behind   uint64        // messages that were still to come at the last one
+	consumer  jetstream.Consumer
+	made      uint64                  // how often the connection had been made again before the consumer was
+	found     *jetstream.ConsumerInfo // before it was put back
+	delivered uint64                  // messages the consumer had delivered when it was attached
+	place     atomic.Pointer[readerPlace]
+	done      atomic.Uint64 // Done was called for this one
+	epoch     atomic.Uint64 // grows when the stream has forgotten what was handed out
+	behind    uint64        // messages that were still to come at the last one
+}
+
+// A readerPlace is how far one consumer was read, for Drained.
+type readerPlace struct {
+	name  string
+	taken atomic.Uint64 // the last of those the consumer has delivered
 }
 
 // OpenReader finds the stream and the place in it. The connection stays the
@@ -92,7 +104,8 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 		o.Told = func(string) {}
 	}
 	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
-	r := &Reader{o: o, nc: nc, name: o.Durable}
+	r := &Reader{o: o, nc: nc}
+	r.place.Store(&readerPlace{name: o.Durable})
 	var err error
 	if r.js, err = jetstream.NewWithDomain(nc, o.Domain); o.Domain == "" {
 		r.js, err = jetstream.New(nc)
@@ -104,7 +117,7 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 	if err != nil {
 		return nil, err
 	}
-	r.end = info.State.LastSeq
+	r.created, r.end = info.Created, info.State.LastSeq
 	if err := r.attach(ctx); err != nil {
 		return nil, err
 	}
@@ -115,17 +128,17 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 // begin notes what need not be read, and tells what cannot be: the server moves
 // a new consumer to the first message there is.
 func (r *Reader) begin(first uint64) {
-	at := r.consumer.CachedInfo()
+	at := r.found
 	switch {
 	case r.o.Durable != "" && at.Delivered.Consumer > 0:
-		r.passed(at.AckFloor.Stream)
+		r.last = at.AckFloor.Stream
 		r.done.Store(r.last)
 		r.tellMissed(r.last+1, first)
 	case r.o.From.Seq > 0:
-		r.passed(r.o.From.Seq - 1)
+		r.last = r.o.From.Seq - 1
 		r.tellMissed(r.o.From.Seq, first)
 	default:
-		r.passed(at.Delivered.Stream)
+		r.last = at.Delivered.Stream
 	}
 }
 
@@ -189,8 +202,7 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
 		return err
 	}
 	defer messages.Stop()
-	// From the first one on: those before it may be the ones that were lost.
-	for delivered := r.consumer.CachedInfo().Delivered.Consumer; ; {
+	for delivered := r.delivered; ; {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
@@ -203,18 +215,29 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
 			return errGap
 		}
 		delivered = at.Sequence.Consumer
-		if r.known(at.Sequence.Stream, msg) {
+		if n := r.nc.Stats().Reconnects; n != r.reconnects {
+			if err := r.same(ctx); err != nil {
+				return err
+			}
+			r.reconnects = n
+		}
+		if r.known(at, msg) {
+			r.place.Load().taken.Store(delivered)
 			continue
 		}
 		if err := r.missed(ctx, at.Sequence.Stream); err != nil {
 			return err
 		}
 		select {
-		case to <- Delivery{at.Sequence.Stream, msg.Subject(), at.Timestamp, msg.Data(), msg}:
+		case to <- Delivery{at.Sequence.Stream, msg.Subject(), at.Timestamp, msg.Data(), msg, r.epoch.Load()}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		r.passed(at.Sequence.Stream)
+		r.last = at.Sequence.Stream
+		if at.Timestamp.After(r.newest) {
+			r.newest = at.Timestamp
+		}
+		r.place.Load().taken.Store(delivered)
 		r.behind = at.NumPending
 	}
 }
@@ -242,8 +265,13 @@ func (r *Reader) whileConnected(ctx context.Context) (_ context.Context, end fun
 
 // known reports whether a message was handed out before. When it was done with
 // too, its acknowledgement did not arrive, and is repeated.
-func (r *Reader) known(seq uint64, msg jetstream.Msg) bool {
+func (r *Reader) known(at *jetstream.MsgMetadata, msg jetstream.Msg) bool {
+	seq := at.Sequence.Stream
 	if seq > r.last {
+		return false
+	}
+	if !r.newest.IsZero() && at.Timestamp.After(r.newest) {
+		r.forgot(seq - 1) // another message has got this sequence
 		return false
 	}
 	if seq <= r.done.Load() {
@@ -252,9 +280,14 @@ func (r *Reader) known(seq uint64, msg jetstream.Msg) bool {
 	return true
 }
 
-func (r *Reader) passed(seq uint64) {
-	r.last = seq
-	r.seen.Store(seq)
+// forgot notes that the stream ended, if only for a time, at a sequence before
+// the last one that was handed out, as after a power cut or when its disk is put
+// back to what it was: what follows is new, whatever its sequence.
+func (r *Reader) forgot(last uint64) {
+	r.o.Told(fmt.Sprintf("stream %s has lost its newest messages: %d to %d were read, and are not there any more", r.o.Stream, last+1, r.last))
+	r.epoch.Add(1)
+	r.last, r.behind = last, 0
+	r.done.Store(min(r.done.Load(), last))
 }
 
 // Done says that these messages, the next ones of those handed out, need not be
@@ -265,9 +298,11 @@ func (r *Reader) Done(these ...Delivery) {
 		return
 	}
 	for _, d := range these {
-		_ = d.msg.Ack()
+		if d.epoch == r.epoch.Load() { // otherwise its sequence may be another message's
+			_ = d.msg.Ack()
+			r.done.Store(d.Seq)
+		}
 	}
-	r.done.Store(these[len(these)-1].Seq)
 }
 
 // Keep says that these messages are still being worked on. Without it, or
@@ -284,7 +319,8 @@ func (r *Reader) Keep(these ...Delivery) {
 // Drained reports whether there is nothing left to read: everything was handed
 // out and, with a durable consumer, done with.
 func (r *Reader) Drained(ctx context.Context) (bool, error) {
-	info, err := r.js.Consumer(ctx, r.o.Stream, r.name)
+	place := r.place.Load()
+	info, err := r.js.Consumer(ctx, r.o.Stream, place.name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && r.o.Durable == "" {
 		return false, nil // Read makes another one
 	}
@@ -292,7 +328,7 @@ func (r *Reader) Drained(ctx context.Context) (bool, error) {
 		return false, r.explain(err)
 	}
 	at := info.CachedInfo()
-	return at.NumPending == 0 && at.NumAckPending == 0 && at.Delivered.Stream <= r.seen.Load(), nil
+	return at.NumPending == 0 && at.NumAckPending == 0 && (r.o.Durable != "" || at.Delivered.Consumer <= place.taken.Load()), nil
 }
 
 // Flush makes sure that the server has every acknowledgement.
@@ -311,6 +347,11 @@ func (r *Reader) Flush(ctx context.Context) error {
 // attach makes the consumer from which the next messages come.
 func (r *Reader) attach(ctx context.Context) error {
 	r.made = r.nc.Stats().Reconnects
+	if r.consumer != nil {
+		if err := r.same(ctx); err != nil {
+			return err
+		}
+	}
 	if r.o.Durable != "" {
 		return r.bind(ctx)
 	}
@@ -342,7 +383,9 @@ func (r *Reader) create(ctx context.Context, config jetstream.ConsumerConfig) er
 	if err != nil {
 		return fmt.Errorf("consumer of stream %s: %w", r.o.Stream, r.explain(err))
 	}
-	r.consumer, r.name = consumer, config.Name
+	r.place.Store(&readerPlace{name: config.Name})
+	r.found = consumer.CachedInfo()
+	r.consumer, r.delivered = consumer, r.found.Delivered.Consumer
 	return nil
 }
 

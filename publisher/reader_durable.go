@@ -46,7 +46,8 @@ func (r *Reader) bind(ctx context.Context) error {
 	if consumer, err = r.alone(ctx, consumer); err != nil {
 		return err
 	}
-	if consumer.CachedInfo().NumAckPending > 0 {
+	r.found = consumer.CachedInfo()
+	if r.found.NumAckPending > 0 {
 		if err := r.putBack(ctx); err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (r *Reader) bind(ctx context.Context) error {
 			return r.explain(err)
 		}
 	}
-	r.consumer = consumer
+	r.consumer, r.delivered = consumer, consumer.CachedInfo().Delivered.Consumer
 	return nil
 }
 
@@ -126,6 +127,14 @@ func (r *Reader) fits(have jetstream.ConsumerConfig) error {
 	need(have.MaxDeliver == -1, "max_deliver", have.MaxDeliver, "-1")
 	need(have.AckWait >= r.o.ackWait, "ack_wait", have.AckWait, "at least "+r.o.ackWait.String())
 	need(have.MaxAckPending < 0 || have.MaxAckPending >= readAhead, "max_ack_pending", have.MaxAckPending, fmt.Sprintf("at least %d", readAhead))
+	need(have.MaxRequestBatch <= 0 || have.MaxRequestBatch >= readAhead, "max_batch", have.MaxRequestBatch, fmt.Sprintf("absent or at least %d", readAhead))
+	need(have.MaxRequestMaxBytes <= 0 || have.MaxRequestMaxBytes >= readAheadBytes, "max_bytes", have.MaxRequestMaxBytes, fmt.Sprintf("absent or at least %d", readAheadBytes))
+	need(have.MaxRequestExpires <= 0 || have.MaxRequestExpires >= readPull, "max_expires", have.MaxRequestExpires, "absent or at least "+readPull.String())
+	need(have.InactiveThreshold == 0, "inactive_threshold", have.InactiveThreshold, "absent")
+	need(!have.MemoryStorage, "mem_storage", have.MemoryStorage, "false")
+	need(have.DeliverPolicy != jetstream.DeliverLastPolicy && have.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy,
+		"deliver_policy", have.DeliverPolicy, "all, new, by_start_sequence or by_start_time")
+	need(len(have.PriorityGroups) == 0, "priority_groups", have.PriorityGroups, "absent")
 	need(len(have.BackOff) == 0, "backoff", have.BackOff, "absent")
 	need(!have.HeadersOnly, "headers_only", have.HeadersOnly, "false")
 	need(have.ReplayPolicy == jetstream.ReplayInstantPolicy, "replay_policy", have.ReplayPolicy, "instant")

@@ -269,7 +269,8 @@ func TestWithoutTheCallThatPutsAConsumerBackTheOrderHoldsAllTheSame(t *testing.T
 	first.next(51, 50)
 	first.die()
 	o.Domain = "" // the same API, but for one call that nobody answers
-	second := &Reader{o: o, nc: r.server.Conn(t), name: "siem"}
+	second := &Reader{o: o, nc: r.server.Conn(t)}
+	second.place.Store(&readerPlace{name: "siem"})
 	js, err := jetstream.New(second.nc)
 	if err != nil {
 		t.Fatal(err)
@@ -339,6 +340,34 @@ func TestAConsumerWithOtherSettingsIsRefusedAndStays(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, info.Config); diff != "" {
 		t.Errorf("it was changed:\n%s", diff)
+	}
+}
+
+func TestAConsumerThatCouldForgetOrSkipEventsIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		setting string
+		change  func(*jetstream.ConsumerConfig)
+	}{
+		{"inactive_threshold is 1m0s", func(c *jetstream.ConsumerConfig) { c.InactiveThreshold = time.Minute }},
+		{"mem_storage is true", func(c *jetstream.ConsumerConfig) { c.MemoryStorage = true }},
+		{"deliver_policy is last_per_subject", func(c *jetstream.ConsumerConfig) { c.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy }},
+		{"deliver_policy is last", func(c *jetstream.ConsumerConfig) { c.DeliverPolicy = jetstream.DeliverLastPolicy }},
+		{"priority_groups is [a]", func(c *jetstream.ConsumerConfig) {
+			c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"a"}
+		}},
+		{"max_batch is 10", func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 10 }},
+	} {
+		r := newReaderRig(t)
+		config := jetstream.ConsumerConfig{Durable: "siem", FilterSubject: "docspace.folder.>", AckPolicy: jetstream.AckExplicitPolicy,
+			MaxDeliver: -1, AckWait: DurableAckWait, MaxAckPending: DurablePending}
+		c.change(&config)
+		if _, err := r.js.CreateConsumer(t.Context(), "DOCSPACE", config); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenReader(t.Context(), r.server.Conn(t), r.options("siem")); err == nil || !strings.Contains(err.Error(), c.setting) {
+			t.Errorf("%s: got %v", c.setting, err)
+		}
 	}
 }
 

@@ -18,9 +18,27 @@ func (r *Reader) stream(ctx context.Context) (*jetstream.StreamInfo, error) {
 	return stream.CachedInfo(), nil
 }
 
+var errOtherStream = errors.New("it is another stream than before, with sequences of its own")
+
+// same makes sure that the stream is the one that was read so far, and notes
+// what it has forgotten.
+func (r *Reader) same(ctx context.Context) error {
+	info, err := r.stream(ctx)
+	if err != nil {
+		return err
+	}
+	if !info.Created.Equal(r.created) {
+		return fmt.Errorf("stream %s: %w; start again to read it", r.o.Stream, errOtherStream)
+	}
+	if info.State.LastSeq < r.last {
+		r.forgot(info.State.LastSeq)
+	}
+	return nil
+}
+
 // final reports whether an error will stay however long one waits.
 func (r *Reader) final(err error) bool {
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) && r.o.Durable != "" ||
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, errOtherStream) || errors.Is(err, jetstream.ErrConsumerDeleted) && r.o.Durable != "" ||
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrConnectionClosed)
 }
 
@@ -34,7 +52,7 @@ func (r *Reader) explain(err error) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: no such stream; check NATS_URL, NATS_STREAM and the account, or start the connector, which creates it", err)
 	case errors.Is(err, jetstream.ErrConsumerDeleted):
-		return fmt.Errorf("consumer %s of stream %s was deleted, and with it what was read; start again to create it, with --from saying where: %w", r.name, r.o.Stream, err)
+		return fmt.Errorf("consumer %s of stream %s was deleted, and with it what was read; start again to create it, with --from saying where: %w", r.o.Durable, r.o.Stream, err)
 	case errors.Is(err, context.DeadlineExceeded) && r.denied():
 		return fmt.Errorf("%w; the server also said: %w", err, r.nc.LastError())
 	}

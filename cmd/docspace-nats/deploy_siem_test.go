@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -285,4 +286,24 @@ func consumerFile(t *testing.T, file string) (config jetstream.ConsumerConfig) {
 		t.Fatalf("%s: %v", file, err)
 	}
 	return config
+}
+
+func TestSIEMLogrotateTakesItsFile(t *testing.T) {
+	t.Parallel()
+	logrotate, err := exec.LookPath("logrotate")
+	if err != nil {
+		t.Skip("logrotate is not installed")
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "logrotate.conf")
+	text := strings.ReplaceAll(readFile(t, filepath.Join(siemDir, "rsyslog", "logrotate.conf")), "/var/log/docspace", dir)
+	for name, content := range map[string]string{config: text, filepath.Join(dir, "events.cef"): "one\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(logrotate, "--debug", "--force", "--state", filepath.Join(dir, "state"), config).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "error:") || !strings.Contains(string(out), "rsyslog-rotate") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

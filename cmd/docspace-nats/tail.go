@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,7 +55,7 @@ and error.`,
   docspace-nats tail --durable siem -o syslog --to tls://logs.example.com:6514 --ca ca.pem`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(time.Now(), cmd.OutOrStdout()); err != nil {
+			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(time.Now(), cmd.OutOrStdout())); err != nil {
 				return &usageError{err}
 			}
 			cfg, err := LoadNATS()

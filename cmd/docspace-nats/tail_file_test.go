@@ -80,6 +80,7 @@ func TestAFileThatWasRenamedIsMadeAnewOnSIGHUP(t *testing.T) {
 		r.store(1)
 		return lines() > 0
 	})
+	r.acknowledged("siem") // the last one may have come after the look
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -189,5 +190,55 @@ func TestAFullDiskTearsNoLineAndLosesNoEvent(t *testing.T) {
 	r.holds(ids)
 	if len(ids) != 2500 {
 		t.Errorf("%d lines", len(ids))
+	}
+}
+
+func TestAFileThatIsTakenAwayIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 100)
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	is := r.start("--durable", "siem", "--from", "beginning", "--file", path)
+	lines := func() int {
+		b, _ := os.ReadFile(path)
+		return bytes.Count(b, []byte("\n"))
+	}
+	waitUntil(t, "the first events are there", func() bool { return lines() == 100 })
+	r.acknowledged("siem")
+	before := readFile(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.store(100)
+	r.acknowledged("siem")
+	is.stop()
+	is.finish()
+	after, _ := os.ReadFile(path)
+	r.holds(idsOf(t, before+string(after)))
+}
+
+func TestAFileThatWasEmptiedToMakeRoomIsNotFilledWithZeros(t *testing.T) {
+	t.Parallel()
+	dir := natstest.SmallDisk(t, 4<<20)
+	path := filepath.Join(dir, "events.ndjson")
+	f, err := openTailFile(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := [][]byte{bytes.Repeat([]byte("a"), 60_000)}
+	fill := func() {
+		for {
+			if _, err := f.write(t.Context(), line); err != nil {
+				return
+			}
+		}
+	}
+	fill()
+	if err := os.Truncate(path, 0); err != nil { // as an operator does, or copytruncate
+		t.Fatal(err)
+	}
+	fill()
+	got := readFile(t, path)
+	if strings.Contains(got, "\x00") || !strings.HasSuffix(got, "\n") {
+		t.Errorf("%d bytes, %d zeros, ends with %q", len(got), strings.Count(got, "\x00"), got[len(got)-1])
 	}
 }

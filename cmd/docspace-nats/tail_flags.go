@@ -83,6 +83,22 @@ func (o *tailOptions) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.noColor, "no-color", false, "text without colours; NO_COLOR does the same")
 }
 
+// emptyFlags are those that were given without a value, as by a variable that is
+// not set: without --to or --file everything would go to standard output, and
+// with --durable count as delivered there.
+func emptyFlags(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.Visit(func(f *pflag.Flag) {
+		if value := f.Value.String(); value == "" || value == "[]" {
+			errs = append(errs, fmt.Errorf("--%s: must not be empty; leave it out, or give it a value", f.Name))
+		}
+	})
+	if flags.Changed("seq") && flags.Changed("from") {
+		errs = append(errs, errors.New("--seq and --from: choose one"))
+	}
+	return errors.Join(errs...)
+}
+
 // check judges all flags and fills in what depends on others.
 func (o *tailOptions) check(now time.Time, stdout io.Writer) error {
 	if o.output == "" {

@@ -250,3 +250,20 @@ func TestWhatWasReadAndNotDeliveredComesAgain(t *testing.T) {
 		t.Errorf("%d lines", n)
 	}
 }
+
+func TestAReceiverThatRefusesTheCertificateIsToldOfEvenWhenItIsTrusted(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 10)
+	secure, files := tailTLS(t)
+	receiver := newTailReceiver(t, secure, takeCounted)
+	is := r.start("--ca", files[1], "--durable", "siem", "--from", "beginning", "-o", "syslog", "--confirm", "none", "--to", "tls://"+receiver.addr)
+	is.says("certificate required")
+	consumer, err := r.js.Consumer(t.Context(), "DOCSPACE", "siem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := consumer.CachedInfo().AckFloor.Stream; at != 0 {
+		t.Errorf("acknowledged to %d", at)
+	}
+	is.stop()
+}

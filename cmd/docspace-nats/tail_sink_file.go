@@ -20,7 +20,6 @@ type tailFile struct {
 	path    string
 	durable bool
 	f       *os.File // nil while it cannot be opened
-	size    int64    // of the whole lines in f
 }
 
 // openTailFile opens the file at once, so that a wrong path is an error and not
@@ -68,9 +67,8 @@ func (s *tailFile) open() (err error) {
 		if _, err := f.Write([]byte("\n")); err != nil {
 			return err
 		}
-		whole = info.Size() + 1
 	}
-	s.f, s.size = f, whole
+	s.f = f
 	return nil
 }
 
@@ -99,6 +97,9 @@ func wholeLines(f io.ReaderAt, size int64) (int64, error) {
 // write appends lines. Where only a part fits, the torn line is taken back:
 // whole ones stay, since somebody may have read them.
 func (s *tailFile) write(_ context.Context, lines [][]byte) (int, error) {
+	if s.f != nil && !s.there() {
+		s.reopen()
+	}
 	if s.f == nil {
 		if err := s.open(); err != nil {
 			return 0, err
@@ -110,20 +111,45 @@ func (s *tailFile) write(_ context.Context, lines [][]byte) (int, error) {
 	}
 	n, err := s.f.Write(all)
 	if err == nil {
-		s.size += int64(n)
 		return len(lines), nil
 	}
 	whole := bytes.LastIndexByte(all[:n], '\n') + 1
-	s.size += int64(whole)
-	if cut := s.f.Truncate(s.size); cut != nil {
+	if cut := s.cut(int64(n - whole)); cut != nil {
 		err = errors.Join(err, cut)
 		s.reopen() // which looks at the last line again
 	}
 	return bytes.Count(all[:whole], []byte("\n")), err
 }
 
-// confirm makes sure that the disk has every line. After a failure the system
-// may have dropped some, so all that was not confirmed is written again.
+// cut takes the last bytes away. Others may have emptied the file meanwhile, to
+// make room, so its size is asked for: a longer one would be filled with zeros.
+func (s *tailFile) cut(torn int64) error {
+	if torn == 0 {
+		return nil
+	}
+	info, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	return s.f.Truncate(max(info.Size()-torn, 0))
+}
+
+// there reports whether the open file is the one of that name, and not one that
+// was renamed, deleted or replaced without a word.
+func (s *tailFile) there() bool {
+	open, err := s.f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(s.path)
+	return err == nil && os.SameFile(open, named)
+}
+
+var errTakenAway = errors.New("the file was taken away while it was written")
+
+// confirm makes sure that the disk has every line, in a file that is there. After
+// a failure the system may have dropped some, so all that was not confirmed is
+// written again.
 func (s *tailFile) confirm(context.Context) error {
 	if s.f == nil {
 		return nil
@@ -131,6 +157,10 @@ func (s *tailFile) confirm(context.Context) error {
 	if err := s.f.Sync(); err != nil {
 		s.reopen()
 		return err
+	}
+	if !s.there() {
+		s.reopen()
+		return errTakenAway
 	}
 	return nil
 }

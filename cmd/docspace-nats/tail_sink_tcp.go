@@ -69,11 +69,21 @@ func (s *tcpSink) connect(ctx context.Context) error {
 	if s.conn != nil {
 		return nil
 	}
+	began := time.Now()
 	conn, err := s.dialer.dial(ctx)
 	if err != nil {
 		return err
 	}
 	s.conn = watch(conn)
+	if !s.trusting || s.dialer.tls == nil {
+		return nil
+	}
+	// A receiver that refuses our certificate says so after the handshake is over
+	// for this side, and what it is sent until then would count as received.
+	if err := s.conn.stays(ctx, max(witnessed, time.Since(began))); err != nil {
+		s.reopen()
+		return err
+	}
 	return nil
 }
 
@@ -99,7 +109,7 @@ func (s *tcpSink) confirm(ctx context.Context) error {
 	err = s.conn.finish(ctx)
 	s.reopen()
 	if err == nil {
-		err = witness.stays(ctx)
+		err = witness.stays(ctx, witnessed)
 	}
 	if err != nil {
 		_ = witness.Close()
@@ -191,15 +201,15 @@ func (w *watchedConn) finish(ctx context.Context) error {
 // closed. A system closes all connections of a process that dies at once.
 const witnessed = 100 * time.Millisecond
 
-// stays reports whether the receiver is still alive.
-func (w *watchedConn) stays(ctx context.Context) error {
-	timer := time.NewTimer(witnessed)
+// stays reports whether the receiver keeps the connection for so long.
+func (w *watchedConn) stays(ctx context.Context, long time.Duration) error {
+	timer := time.NewTimer(long)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-w.ended:
-		return errors.New("the receiver has ended")
+		return fmt.Errorf("the receiver has ended the connection: %w", w.err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -261,5 +262,21 @@ func TestTailReadsFromTheConnectorOfThisMachine(t *testing.T) {
 	err := runTail(t.Context(), cfg, tailLine(t), &stdout, &stderr)
 	if err == nil || !strings.Contains(err.Error(), "does not run any more") && !strings.Contains(err.Error(), "is another server") {
 		t.Errorf("after it was killed: %v", err)
+	}
+}
+
+func TestAFlagWithoutAValueIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--to", ""}, {"--file", ""}, {"--durable", ""}, {"--folder", ""}, {"--event", ""}, {"--actor", ""}, {"--text", ""}, {"--until", ""},
+		{"--ca", "", "--to", "tls://h:1"}, {"--seq", "3", "--from", "2h"},
+	} {
+		cmd := tailCommand()
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetArgs(args)
+		var usage *usageError
+		if err := cmd.Execute(); !errors.As(err, &usage) || !strings.Contains(err.Error(), args[0]) {
+			t.Errorf("%q: %v", args, err)
+		}
 	}
 }
