@@ -103,14 +103,14 @@ func (c EventsConfig) warnings() []string {
 	_, left := c.Filter().InLog()
 	left = slices.DeleteFunc(left, func(a schema.Action) bool { return a.Severity < grave })
 	if len(left) > 0 {
-		all = append(all, named(fmt.Sprintf("of severity %d and above, the filter of events leaves out %d", grave, len(left)), left))
+		all = append(all, named(fmt.Sprintf("of severity %d and above, the filter of events leaves out %d", grave, len(left)), ": ", left))
 	}
 	return all
 }
 
 // Bounds of a line that check and the start of a run print, in characters.
 const (
-	longestSummary = 135 // with what check writes before it, 160
+	longestSummary = 138 // with what check writes before it, 160
 	longestFilter  = 64
 )
 
@@ -125,16 +125,19 @@ func (c EventsConfig) describe() string {
 		shown = shown[:longestFilter] + "…"
 	}
 	passed, left := filter.InLog()
-	if len(passed) <= len(left) {
-		return named(fmt.Sprintf("what is stored: %s; that is %d of %d known actions", shown, len(passed), len(passed)+len(left)), passed)
+	text := fmt.Sprintf("stored: %s; that is %d of %d known actions", shown, len(passed), len(passed)+len(left))
+	switch {
+	case len(left) == 0:
+		return text
+	case len(passed) <= len(left):
+		return named(text, ": ", passed)
 	}
-	return named(fmt.Sprintf("what is stored: %s; that is all of %d known actions but %d", shown, len(passed)+len(left), len(left)), left)
+	return named(text, ", all but ", left)
 }
 
 // named adds to a text as many actions as a line holds, and the number of the
-// others.
-func named(text string, actions []schema.Action) string {
-	separator := ": "
+// others, after a separator.
+func named(text, separator string, actions []schema.Action) string {
 	for i, a := range actions {
 		next := text + separator + a.Category + "." + a.Name
 		others := len(actions) - i - 1
