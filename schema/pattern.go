@@ -15,6 +15,9 @@ const (
 	maxPatternBytes = 2 * maxToken
 )
 
+// mostNearest is how many actions are offered in place of a misspelled one.
+const mostNearest = 3
+
 // A Pattern matches actions by their <category>.<action>, the last two tokens
 // of the subject. In each of the two, * stands for any characters, also none:
 // "file.*", "room.external_link_*", "*.deleted". The zero Pattern matches
@@ -25,8 +28,9 @@ type Pattern struct{ category, action string }
 type Patterns []Pattern
 
 // ParsePatterns reads patterns separated by commas; "" is none. "*" alone is
-// short for "*.*". It checks how patterns are written, and reports everything
-// that is wrong at once; whether they match anything is said by Mismatches.
+// short for "*.*". It checks how patterns are written; whether they match
+// anything is said by Mismatches. An error names all that is wrong: also, where
+// one is badly written, others that match nothing.
 func ParsePatterns(s string) (Patterns, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
@@ -47,6 +51,12 @@ func ParsePatterns(s string) (Patterns, error) {
 		}
 	}
 	if len(wrong) > 0 {
+		// Whoever has to correct the list corrects it once.
+		for _, m := range patterns.Mismatches() {
+			if !m.Possible {
+				wrong = append(wrong, m.String())
+			}
+		}
 		return nil, errors.New(strings.Join(wrong, "; "))
 	}
 	return patterns, nil
@@ -135,7 +145,9 @@ type Mismatch struct {
 	// the pattern matches. Not so when the pattern is most likely misspelled, or
 	// is the beginning of an action's name, such as file.upload.
 	Possible bool
-	Nearest  []string // at most three actions that read most like it, the best first
+	// Nearest are at most three actions that read most like it, the best first,
+	// of those that events can have.
+	Nearest []string
 }
 
 // String tells whoever wrote the pattern what to do about it.
@@ -163,7 +175,7 @@ func (p Patterns) Mismatches() []Mismatch {
 
 func (p Pattern) mismatch() Mismatch {
 	type candidate struct {
-		name     string
+		Action
 		distance int
 	}
 	var candidates []candidate
@@ -171,18 +183,20 @@ func (p Pattern) mismatch() Mismatch {
 	for action := range Catalogue() {
 		name := action.Category + "." + action.Name
 		if strings.HasPrefix(name, pattern) {
-			candidates = append(candidates, candidate{name, 0}) // its beginning
+			candidates = append(candidates, candidate{action, 0}) // its beginning
 			continue
 		}
-		candidates = append(candidates, candidate{name, distance(pattern, name)})
+		candidates = append(candidates, candidate{action, distance(pattern, name)})
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
 	m := Mismatch{Pattern: p, Possible: p.byRule() && candidates[0].distance > p.slips()}
-	for _, c := range candidates[:3] {
-		if c.distance > len(pattern)/2 {
+	for _, c := range candidates {
+		if c.distance > len(pattern)/2 || len(m.Nearest) == mostNearest {
 			break
 		}
-		m.Nearest = append(m.Nearest, c.name)
+		if c.InLog() || c.Category == connectorCategory {
+			m.Nearest = append(m.Nearest, c.Category+"."+c.Name)
+		}
 	}
 	return m
 }

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,7 +87,8 @@ func TestPatternsThatMatchNothingAreToldWithTheNearestActions(t *testing.T) {
 		{"room.invite", false, "room.invite_resend"},
 		{"rooms.*", false, ""},
 		{"room.external_lnik_*", false, "room.external_link_created"},
-		{"login.sucess", false, "login.success"},
+		{"login.sucess", false, ""},
+		{"room.externl_link_*", false, "room.external_link_created"},
 		{"login.by_telepathy", false, ""},
 		{"connector.gaps", false, "connector.gap"},
 		{"room.seal_enabled", true, ""},
@@ -107,9 +109,21 @@ func TestPatternsThatMatchNothingAreToldWithTheNearestActions(t *testing.T) {
 		if m.Pattern.String() != test.pattern || m.Possible != test.possible {
 			t.Errorf("%s: %+v, want possible %v", test.pattern, m, test.possible)
 		}
+		for _, name := range m.Nearest {
+			if !slices.ContainsFunc(slices.Collect(Catalogue()), func(a Action) bool {
+				return a.Category+"."+a.Name == name && (a.InLog() || a.Category == connectorCategory)
+			}) {
+				t.Errorf("%s: %s is offered, which no event can have", test.pattern, name)
+			}
+		}
 		if test.nearest != "" && (len(m.Nearest) == 0 || m.Nearest[0] != test.nearest) {
 			t.Errorf("%s: nearest are %v, want %s first", test.pattern, m.Nearest, test.nearest)
 		}
+	}
+	_, err := ParsePatterns("room.externl_link_*,file.*,room.seal_enabled,foo")
+	if err == nil || !strings.Contains(err.Error(), `"foo" is no pattern`) ||
+		!strings.Contains(err.Error(), "room.externl_link_* matches no action; did you mean room.external_link_created") || strings.Contains(err.Error(), "seal") {
+		t.Errorf("%v, want all that is wrong and nothing else", err)
 	}
 	for action := range Catalogue() {
 		pattern, err := ParsePatterns(action.Category + "." + action.Name)

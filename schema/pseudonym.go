@@ -69,7 +69,7 @@ func NewKey(id string, secret []byte) (*Key, error) {
 		return nil, ErrKeyID
 	}
 	if len(secret) < MinKeyBytes {
-		return nil, fmt.Errorf("must have at least %d random bytes, got %d", MinKeyBytes, len(secret))
+		return nil, fmt.Errorf("must have at least %d random bytes, got %d bytes", MinKeyBytes, len(secret))
 	}
 	if repetitive(secret) {
 		return nil, errors.New("must be random, and its bytes repeat")

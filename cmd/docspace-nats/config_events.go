@@ -56,7 +56,7 @@ func (c EventsConfig) problems() problems {
 	if passed, _ := (schema.Filter{Include: c.Include}).InLog(); len(passed) == 0 {
 		variable = "EVENTS_INCLUDE"
 	}
-	found.add(variable, "leaves nothing of what a folder's log can show; docspace-nats schema prints the catalogue of actions")
+	found.add(variable, "leaves nothing of what a folder's log can show; docspace-nats schema actions lists what it can show")
 	return found
 }
 
@@ -79,7 +79,11 @@ func wrongBase(address string) string {
 	return ""
 }
 
-// warnings names patterns that are without effect today.
+// grave is the least severity of an action that is not left out unsaid.
+const grave = 3
+
+// warnings names patterns that are without effect today, and what of weight is
+// left out.
 func (c EventsConfig) warnings() []string {
 	var all []string
 	warn := func(variable string, patterns schema.Patterns) {
@@ -96,11 +100,19 @@ func (c EventsConfig) warnings() []string {
 	}
 	warn("EVENTS_INCLUDE", c.Include)
 	warn("EVENTS_EXCLUDE", c.Exclude)
+	_, left := c.Filter().InLog()
+	left = slices.DeleteFunc(left, func(a schema.Action) bool { return a.Severity < grave })
+	if len(left) > 0 {
+		all = append(all, named(fmt.Sprintf("of severity %d and above, the filter of events leaves out %d", grave, len(left)), ": ", left))
+	}
 	return all
 }
 
-// mostNamed is how many actions a sentence names.
-const mostNamed = 12
+// Bounds of a line that check and the start of a run print, in characters.
+const (
+	longestSummary = 138 // with what check writes before it, 160
+	longestFilter  = 64
+)
 
 // describe says what of a folder's log is stored, "" when all of it is.
 func (c EventsConfig) describe() string {
@@ -108,22 +120,37 @@ func (c EventsConfig) describe() string {
 	if filter.IsZero() {
 		return ""
 	}
-	passed, left := filter.InLog()
-	if len(passed) <= len(left) {
-		return fmt.Sprintf("what is stored: %s; that is %d of %d known actions: %s", filter, len(passed), len(passed)+len(left), named(passed))
+	shown := filter.String()
+	if len(shown) > longestFilter {
+		shown = shown[:longestFilter] + "…"
 	}
-	return fmt.Sprintf("what is stored: %s; that is all of %d known actions but %d: %s", filter, len(passed)+len(left), len(left), named(left))
+	passed, left := filter.InLog()
+	text := fmt.Sprintf("stored: %s; that is %d of %d known actions", shown, len(passed), len(passed)+len(left))
+	switch {
+	case len(left) == 0:
+		return text
+	case len(passed) <= len(left):
+		return named(text, ": ", passed)
+	}
+	return named(text, ", all but ", left)
 }
 
-func named(actions []schema.Action) string {
-	var names []string
-	for _, a := range actions[:min(len(actions), mostNamed)] {
-		names = append(names, a.Category+"."+a.Name)
+// named adds to a text as many actions as a line holds, and the number of the
+// others, after a separator.
+func named(text, separator string, actions []schema.Action) string {
+	for i, a := range actions {
+		next := text + separator + a.Category + "." + a.Name
+		others := len(actions) - i - 1
+		more := fmt.Sprintf(" and %d more", others+1)
+		if len(next) > longestSummary || others > 0 && len(next)+len(more) > longestSummary {
+			if i == 0 {
+				return text
+			}
+			return text + more
+		}
+		text, separator = next, ", "
 	}
-	if len(actions) > mostNamed {
-		names = append(names, "…")
-	}
-	return strings.Join(names, ", ")
+	return text
 }
 
 // tell logs once, at the start, that some actions are left out.

@@ -183,7 +183,7 @@ func TestTheDeployedSettingsAreValid(t *testing.T) {
 	for way, environ := range map[string]map[string]string{
 		"compose":    composeEnv(t),
 		"kubernetes": podEnv(t),
-		"systemd":    unitEnv(t),
+		"systemd":    unitEnv(t, units[0]),
 	} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()

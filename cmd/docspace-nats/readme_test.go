@@ -89,6 +89,20 @@ func TestEveryTestThatIsNamedExists(t *testing.T) {
 	}
 }
 
+func TestThePageForConsumersInstallsTheVersionsItsExamplesRunWith(t *testing.T) {
+	t.Parallel()
+	page := readFile(t, filepath.Join(deployDir, "consume", "README.md"))
+	for file, version := range map[string]string{
+		"Makefile": `github\.com/nats-io/natscli/nats@(v\S+)`,
+		"go.mod":   `github\.com/nats-io/nats\.go v(\S+)`,
+	} {
+		match := regexp.MustCompile(version).FindStringSubmatch(readFile(t, filepath.Join(repositoryDir, file)))
+		if match == nil || !strings.Contains(page, "@v"+strings.TrimPrefix(match[1], "v")) {
+			t.Errorf("deploy/consume/README.md does not install what %s has: %v", file, match)
+		}
+	}
+}
+
 func TestEverySignalIsExplained(t *testing.T) {
 	t.Parallel()
 	_, signals, found := strings.Cut(readFile(t, filepath.Join(repositoryDir, "README.md")), "\n## Signals\n")

@@ -34,6 +34,10 @@ no settings, no portal and no NATS.
   asyncapi   AsyncAPI 3.0.0: subjects, headers and messages
   actions    the catalogue: every action, its subject, severity and SIEM hints
 
+SHOWN in the table of actions says whether a folder's log can show the action:
+yes, no, "as 5015" (it does, under the code of that other action), or "itself"
+for what the connector says about its own work.
+
 The schemas of families describe the data of their events, and refer to that of
 the event by its file name: keep them in one place.`,
 		Example: `  docspace-nats schema > event.schema.json
@@ -57,7 +61,7 @@ the event by its file name: keep them in one place.`,
 			return o.print(cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&o.base, "base", "", "address the schemas are published under; they lie at <base>/v1/ (default that of the examples)")
+	cmd.Flags().StringVar(&o.base, "base", "", "address the schemas are published under; they lie at <base>/v1/ (default https://schemas.example.org/docspace-activity)")
 	cmd.Flags().StringVar(&o.all, "all", "", "write all files to the directory v1 in this one, instead of printing")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print families or actions as one JSON array")
 	cmd.Flags().BoolVar(&o.csv, "csv", false, "print actions as CSV, with the columns that are reviewed")

@@ -55,6 +55,24 @@ func TestSIEMNodeReadsEveryEventSinceATime(t *testing.T) {
 	}
 }
 
+func TestSIEMNodeEndsQuietlyWhenNobodyReadsOn(t *testing.T) {
+	t.Parallel()
+	s := newSIEMSource(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("node", "read.mjs")
+	cmd.Dir, cmd.Stdout = nodeRecipe(t), w
+	reader := start(t, cmd, "NATS_URL="+s.server, "NATS_USER=reader", "NATS_PASSWORD="+natsPasswords["reader"])
+	_ = w.Close()
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		t.Errorf("no event: %v", err)
+	}
+	_ = r.Close()
+	reader.finish(t)
+}
+
 // nodeRecipe installs what the lock file of the examples names.
 func nodeRecipe(t *testing.T) (dir string) {
 	t.Helper()

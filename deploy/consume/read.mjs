@@ -5,7 +5,8 @@
 // NATS_URL, NATS_USER and NATS_PASSWORD say where and who.
 //
 // The time is when an event was stored; its own time is event.time. Without
-// one it prints all events.
+// one it prints all events. The SDK writes them with the fields in an order of
+// its own, and their time with milliseconds.
 
 import { connect } from "@nats-io/transport-node";
 import { DeliverPolicy, jetstream } from "@nats-io/jetstream";
@@ -16,6 +17,12 @@ if (since && Number.isNaN(since.getTime())) {
   console.error(`start time: must be like 2026-09-21T00:00:00Z, got ${process.argv[2]}`);
   process.exit(2);
 }
+
+// Whoever reads may have enough: read.mjs | head.
+process.stdout.on("error", (error) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
 
 const nc = await connect({
   servers: process.env.NATS_URL,
