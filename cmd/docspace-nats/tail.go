@@ -142,8 +142,11 @@ func connectReader(ctx context.Context, cfg NATSConfig, o tailOptions, tell func
 	}
 	options.URL = local.URL
 	nc, err := publisher.Connect(ctx, options)
+	if errors.Is(err, nats.ErrNoServers) {
+		return nil, fmt.Errorf("the connector with NATS_DATA_DIR=%s does not run any more: nobody listens on %s; start it, or set NATS_URL", cfg.DataDir, local.URL)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the connector with NATS_DATA_DIR=%s does not run any more: %w; start it, or set NATS_URL", cfg.DataDir, err)
+		return nil, err
 	}
 	if err := local.Check(nc); err != nil {
 		nc.Close()
