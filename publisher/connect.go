@@ -90,7 +90,7 @@ func Connect(ctx context.Context, o ConnectOptions) (*nats.Conn, error) {
 	tell := func(err error, _ time.Duration) {
 		if !told && o.Changed != nil {
 			told = true
-			o.Changed(false, fmt.Errorf("connect to %s: %w; trying again", shown, o.explain(err)))
+			o.Changed(false, fmt.Errorf("connect to %s: %w", shown, o.explain(err)))
 		}
 	}
 	if err := backoff.RetryNotify(attempt, backoff.WithContext(jittered(max(o.RetryFor, 0)), ctx), tell); err != nil {

@@ -84,6 +84,7 @@ type Reader struct {
 	consumer  jetstream.Consumer
 	made      uint64                  // how often the connection had been made again before the consumer was
 	found     *jetstream.ConsumerInfo // before it was put back
+	resumed   bool                    // the durable consumer was there when the reader was opened
 	delivered uint64                  // messages the consumer had delivered when it was attached
 	place     atomic.Pointer[readerPlace]
 	done      atomic.Uint64 // Done was called for this one
@@ -117,7 +118,7 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 	if err != nil {
 		return nil, err
 	}
-	r.created, r.end = info.Created, info.State.LastSeq
+	r.created, r.end, r.resumed = info.Created, info.State.LastSeq, o.Durable != ""
 	if err := r.attach(ctx); err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 func (r *Reader) begin(first uint64) {
 	at := r.found
 	switch {
-	case r.o.Durable != "" && at.Delivered.Consumer > 0:
+	case r.resumed: // wherever From is
 		r.last = at.AckFloor.Stream
 		r.done.Store(r.last)
 		r.tellMissed(r.last+1, first)
@@ -141,6 +142,10 @@ func (r *Reader) begin(first uint64) {
 		r.last = at.Delivered.Stream
 	}
 }
+
+// Resumed reports whether the durable consumer was there before this reader, and
+// after which sequence it goes on, whatever ReaderOptions.From says.
+func (r *Reader) Resumed() (after uint64, is bool) { return r.found.AckFloor.Stream, r.resumed }
 
 // End is the last sequence the stream held when the reader was opened.
 func (r *Reader) End() uint64 { return r.end }

@@ -24,6 +24,9 @@ const (
 	// durable consumer, which may be a process that was cut off: its request
 	// for messages lives this long.
 	otherReader = readPull + 5*time.Second
+
+	// otherReaderTold is when it says what it waits for.
+	otherReaderTold = time.Second
 )
 
 // bind finds or creates the durable consumer and puts it back to the first
@@ -35,6 +38,7 @@ func (r *Reader) bind(ctx context.Context) error {
 		if r.consumer != nil {
 			return jetstream.ErrConsumerDeleted
 		}
+		r.resumed = false
 		return r.create(ctx, r.durableConfig())
 	}
 	if err != nil {
@@ -76,8 +80,15 @@ func (r *Reader) durableConfig() jetstream.ConsumerConfig {
 // alone waits until nobody else reads with the consumer: two readers would each
 // get a part of the events.
 func (r *Reader) alone(ctx context.Context, consumer jetstream.Consumer) (jetstream.Consumer, error) {
-	for end := time.Now().Add(r.o.patience); consumer.CachedInfo().NumWaiting > 0; {
-		if time.Now().After(end) {
+	began := time.Now()
+	for told := false; consumer.CachedInfo().NumWaiting > 0; {
+		waited := time.Since(began)
+		if waited > otherReaderTold && !told {
+			told = true
+			r.o.Told(fmt.Sprintf("another process reads with consumer %s, or was cut off a moment ago; waiting up to %s for it to end",
+				r.o.Durable, (r.o.patience - waited).Round(time.Second)))
+		}
+		if waited > r.o.patience {
 			return nil, fmt.Errorf("consumer %s of stream %s: another process reads with it; stop that one, or give this one a name of its own", r.o.Durable, r.o.Stream)
 		}
 		if !pause(ctx, 100*time.Millisecond) {
@@ -141,7 +152,7 @@ func (r *Reader) fits(have jetstream.ConsumerConfig) error {
 	if len(differs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("consumer %s of stream %s exists with other settings: %s; remove it, or take another name",
+	return fmt.Errorf("consumer %s of stream %s exists with other settings: %s; remove the consumer (its position goes with it), or take another name",
 		r.o.Durable, r.o.Stream, strings.Join(differs, "; "))
 }
 

@@ -377,9 +377,12 @@ func TestASecondReaderWithTheSameNameIsRefused(t *testing.T) {
 	r.store(1, 1)
 	r.read(r.server.Conn(t), r.options("siem")).next(1, 1)
 	o := r.options("siem")
-	o.patience = 300 * time.Millisecond
+	o.patience = otherReaderTold + 300*time.Millisecond
 	if _, err := OpenReader(t.Context(), r.server.Conn(t), o); err == nil || !strings.Contains(err.Error(), "another process reads with it") {
 		t.Errorf("got %v", err)
+	}
+	if !r.hasTold("another process reads with consumer siem") {
+		t.Error("it waited and did not say so")
 	}
 }
 

@@ -50,9 +50,9 @@ func (r *Reader) denied() bool { return errors.Is(r.nc.LastError(), nats.ErrPerm
 func (r *Reader) explain(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return fmt.Errorf("%w: no such stream; check NATS_URL, NATS_STREAM and the account, or start the connector, which creates it", err)
+		return &plainError{"there is no such stream; check NATS_URL, NATS_STREAM and the account, or start the connector, which creates it", err}
 	case errors.Is(err, jetstream.ErrConsumerDeleted):
-		return fmt.Errorf("consumer %s of stream %s was deleted, and with it what was read; start again to create it, with --from saying where: %w", r.o.Durable, r.o.Stream, err)
+		return &plainError{fmt.Sprintf("consumer %s of stream %s was deleted, and with it what was read; start again to create it, with --from saying where", r.o.Durable, r.o.Stream), err}
 	case errors.Is(err, context.DeadlineExceeded) && r.denied():
 		return fmt.Errorf("%w; the server also said: %w", err, r.nc.LastError())
 	}

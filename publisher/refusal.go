@@ -11,6 +11,15 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// A plainError says in our words, and once, what a library's error says in its own.
+type plainError struct {
+	text  string
+	cause error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.cause }
+
 // refusal reports whether the server, or we, said no. Asking again cannot help.
 func refusal(err error) bool {
 	var record tls.RecordHeaderError
@@ -44,7 +53,7 @@ func (o ConnectOptions) explain(err error) error {
 	var read *net.OpError
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
-		return fmt.Errorf("no server answers there: %w", err)
+		return &plainError{"no server answers there; start it, or correct the address (NATS_URL)", err}
 	case errors.Is(err, nats.ErrAuthorization):
 		return fmt.Errorf("the server rejects these credentials; check the user and its secret, or whether the server wants another kind of credentials: %w", err)
 	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired):

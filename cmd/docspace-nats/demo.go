@@ -80,7 +80,8 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) error {
 	}
 	defer reader.close()
 	fmt.Fprintf(stdout, "A simulated portal with %d rooms and the connector are running (seed %d).\n", o.rooms, o.seed)
-	fmt.Fprintf(stdout, "Any NATS client can listen:  nats -s %s sub --stream %s --all '%s'\n\n", c.local.URL(), c.ledger.Stream(), c.ledger.EventSubjects())
+	fmt.Fprintf(stdout, "Any NATS client can listen:  nats -s %s sub --stream %s --all '%s'\n", c.local.URL(), c.ledger.Stream(), c.ledger.EventSubjects())
+	fmt.Fprintf(stdout, "So can tail:                 NATS_URL=%s docspace-nats tail\n\n", c.local.URL())
 
 	if err := c.work(ctx, portal, o); err != nil {
 		return err
@@ -135,6 +136,6 @@ func demoConfig(address, key, dir string) Config {
 		DocSpace: DocSpaceConfig{URL: address, APIKey: Secret(key)},
 		NATS:     NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", DataDir: dir, Replicas: 1},
 		Poll:     PollConfig{MinInterval: 200 * time.Millisecond, MaxInterval: time.Second, MaxInFlight: 8},
-		Log:      LogConfig{Level: "warn", Format: "auto"},
+		Log:      LogConfig{Level: "warn", Format: "text"},
 	}
 }

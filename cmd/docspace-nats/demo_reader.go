@@ -16,6 +16,7 @@ import (
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
+	"docspace-nats/schema/line"
 )
 
 // A streamReader is a consumer like any other program's: it has a connection of
@@ -89,7 +90,7 @@ func (r *streamReader) receive(msg jetstream.Msg) {
 	if event.IngestMode == schema.Backfill {
 		r.history++
 	} else {
-		r.show(msg.Subject(), event)
+		r.show(event)
 	}
 	select {
 	case r.arrived <- struct{}{}:
@@ -106,18 +107,13 @@ func (r *streamReader) keep(event schema.Event) {
 	r.events[folder] = append(r.events[folder], readEvent{row: row, late: event.Data.Late})
 }
 
-// show prints an event in one line. Titles and names are strangers' text; the
-// event holds them without control characters.
-func (r *streamReader) show(subject string, event schema.Event) {
+// show prints an event in one line, as tail does.
+func (r *streamReader) show(event schema.Event) {
 	if r.history > 0 {
 		fmt.Fprintf(r.out, "(%d events of history)\n", r.history)
 		r.history = 0
 	}
-	target := ""
-	if t := event.Data.Target; t != nil {
-		target = strconv.Quote(schema.Text(t.Name))
-	}
-	fmt.Fprintf(r.out, "%s  %-48s  %s  %s\n", event.Time.Local().Format(time.TimeOnly), subject, schema.Text(event.Data.Actor.Name), target)
+	fmt.Fprintf(r.out, "%s\n", line.Text(nil, &event, line.Style{Zone: time.Local}))
 }
 
 // finish waits until everything the stream holds has been received.

@@ -50,9 +50,9 @@ and error.`,
   docspace-nats tail --from 2h --folder 42 --event 'file.*' --actor zoe
   docspace-nats tail --from beginning --no-follow -o ndjson > events.ndjson
   docspace-nats tail --severity 3 -o cef --count 10
-  docspace-nats tail --durable siem --from beginning --file /var/log/docspace/events.ndjson
-  docspace-nats tail --durable siem --to relp://logs.example.com:2514
-  docspace-nats tail --durable siem -o syslog --to tls://logs.example.com:6514 --ca ca.pem`,
+  docspace-nats tail --durable siem-file --from beginning --file /var/log/docspace/events.ndjson
+  docspace-nats tail --durable siem-syslog --to relp://logs.example.com:2514
+  docspace-nats tail --durable siem-tls -o syslog --to tls://logs.example.com:6514 --ca ca.pem`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(time.Now(), cmd.OutOrStdout())); err != nil {
@@ -98,6 +98,9 @@ func runTail(ctx context.Context, cfg NATSConfig, o tailOptions, stdout, stderr 
 	if err != nil {
 		return stopped(ctx, err)
 	}
+	if after, is := reader.Resumed(); is && (o.from != "" || o.seq > 0) {
+		tell("consumer %s exists, goes on after event #%d; --from and --seq count only the first time", o.durable, after)
+	}
 	pump := &tailPump{o: o, reader: reader, sink: sink, render: o.renderer(stdout), tell: tell}
 	err = pump.run(ctx)
 	if closed := sink.close(); err == nil && closed != nil {
@@ -135,12 +138,15 @@ func connectReader(ctx context.Context, cfg NATSConfig, o tailOptions, tell func
 	}
 	local, err := publisher.FindLocal(cfg.DataDir)
 	if err != nil {
-		return nil, fmt.Errorf("NATS_URL is empty, and %w; set NATS_URL to a server, or NATS_DATA_DIR to the directory of a connector that runs", err)
+		return nil, fmt.Errorf("NATS_URL is empty, and %w; set NATS_URL to a server, such as the address that docspace-nats demo prints, or NATS_DATA_DIR to the directory of a connector that runs", err)
 	}
 	options.URL = local.URL
 	nc, err := publisher.Connect(ctx, options)
+	if errors.Is(err, nats.ErrNoServers) {
+		return nil, fmt.Errorf("the connector with NATS_DATA_DIR=%s does not run any more: nobody listens on %s; start it, or set NATS_URL", cfg.DataDir, local.URL)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the connector with NATS_DATA_DIR=%s does not run any more: %w; start it, or set NATS_URL", cfg.DataDir, err)
+		return nil, err
 	}
 	if err := local.Check(nc); err != nil {
 		nc.Close()

@@ -57,19 +57,19 @@ type tailOptions struct {
 }
 
 func (o *tailOptions) register(flags *pflag.FlagSet) {
-	flags.StringVar(&o.from, "from", "now", "where to begin: now, beginning, a duration back such as 2h or 7d, a time such as 2026-01-31T00:00:00Z, or #<sequence>; times are those of storing")
-	flags.Uint64Var(&o.seq, "seq", 0, "begin at this sequence of the stream")
+	flags.StringVar(&o.from, "from", "", "where to begin: now (the default), beginning, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z; times are those of storing")
+	flags.Uint64Var(&o.seq, "seq", 0, "begin at this sequence of the stream instead")
 	flags.StringVar(&o.until, "until", "", "end before what was stored at this time, or a duration back; in the future: end then")
 	flags.IntVar(&o.count, "count", 0, "exit after so many events; 0: no limit")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "exit at the end of what is stored")
 	flags.StringVar(&o.durable, "durable", "", "remember in the stream, under this name, what was delivered, and go on there after a restart")
 	flags.StringSliceVar(&o.folders, "folder", nil, "only this folder id; may be repeated")
 	flags.StringSliceVar(&o.events, "event", nil, "only actions that match <category>.<action>, with * for any characters, such as 'file.*'; may be repeated")
-	flags.StringVar(&o.actor, "actor", "", "only actors whose id is this, or whose name or e-mail contains it")
-	flags.StringVar(&o.text, "text", "", "only events with this in a title, a name or another text")
+	flags.StringVar(&o.actor, "actor", "", "only actors whose id is this, or whose name or e-mail contains it; case and accents do not matter")
+	flags.StringVar(&o.text, "text", "", "only events with this in a title, a name or another text; case and accents do not matter")
 	flags.IntVar(&o.severity, "severity", 1, "only events of this severity or above, 1 to 4")
 	flags.StringVarP(&o.output, "output", "o", "", "text, ndjson (the event as it is stored), cef or syslog (RFC 5424); text on a terminal, otherwise ndjson")
-	flags.StringVar(&o.payload, "payload", "cef", "what a syslog message carries: cef or json")
+	flags.StringVar(&o.payload, "payload", "", "what a syslog message carries: cef (the default) or json; only with -o syslog")
 	flags.StringVar(&o.to, "to", "", "send to tcp://host:port, tls://host:port, relp://host:port or relp+tls://host:port instead of standard output")
 	flags.StringVar(&o.file, "file", "", "append to this file instead; SIGHUP opens it anew")
 	flags.StringVar(&o.framing, "framing", "", "of tcp and tls: octet-counting (RFC 6587) or newline; octet-counting for syslog, otherwise newline")
@@ -110,6 +110,10 @@ func (o *tailOptions) check(now time.Time, stdout io.Writer) error {
 			o.output = "text"
 		}
 	}
+	if o.payload != "" && o.output != "syslog" {
+		return fmt.Errorf("--payload: must be set only together with --output syslog, got --output %s; see docspace-nats tail --help", shownValue(o.output))
+	}
+	o.payload = cmp.Or(o.payload, "cef")
 	if o.framing == "" {
 		o.framing = newlines
 		if o.output == "syslog" {
@@ -125,7 +129,7 @@ func (o *tailOptions) check(now time.Time, stdout io.Writer) error {
 
 func (o *tailOptions) checkPlace(now time.Time) (err error) {
 	var errs []error
-	o.position, err = parseFrom(o.from, now)
+	o.position, err = parseFrom(cmp.Or(o.from, "now"), now)
 	errs = append(errs, err)
 	if o.seq > 0 {
 		o.position = publisher.Position{Seq: o.seq}
@@ -216,15 +220,10 @@ func parseFrom(text string, now time.Time) (publisher.Position, error) {
 	case "beginning":
 		return publisher.Position{}, nil
 	}
-	if number, found := strings.CutPrefix(text, "#"); found {
-		if seq, err := strconv.ParseUint(number, 10, 64); err == nil && seq > 0 {
-			return publisher.Position{Seq: seq}, nil
-		}
-	}
 	if at, err := parseWhen(text, now); err == nil {
 		return publisher.Position{Time: at}, nil
 	}
-	return publisher.Position{}, fmt.Errorf("--from: must be now, beginning, a duration back such as 2h or 7d, a time such as 2026-01-31T00:00:00Z, or #<sequence>, got %s", shownValue(text))
+	return publisher.Position{}, fmt.Errorf("--from: must be now, beginning, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s; --seq begins at a sequence", shownValue(text))
 }
 
 // parseWhen reads a time, or a duration that lies so far back.

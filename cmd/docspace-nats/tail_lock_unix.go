@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 )
 
@@ -17,6 +18,15 @@ func lockTailFile(f *os.File) error {
 		return errors.New("another tail writes to this file; stop it, or choose another file")
 	}
 	return err
+}
+
+// keepEntry makes the disk keep that there is a file of this name.
+func keepEntry(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // notifyReopen asks for the signal that logrotate and others send after they

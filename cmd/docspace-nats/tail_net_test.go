@@ -132,7 +132,7 @@ func TestAReceiverThatIsAwayIsWaitedForAndToldOfOnce(t *testing.T) {
 	receiver := newTailReceiver(t, nil, takeRELP)
 	receiver.kill()
 	is := r.start("--durable", "siem", "--from", "beginning", "--to", "relp://"+receiver.addr)
-	is.says("trying again, nothing is lost meanwhile")
+	is.says("trying again; nothing is lost meanwhile")
 	receiver.live()
 	receiver.waitAll(r)
 	is.says("works again")
@@ -240,7 +240,7 @@ func TestWhatWasReadAndNotDeliveredComesAgain(t *testing.T) {
 	is.stop()
 	err := <-is.ended
 	is.ended <- err
-	if err == nil || !strings.Contains(err.Error(), "were not delivered for certain, and come again") {
+	if err == nil || !strings.Contains(err.Error(), ", to come again") {
 		t.Errorf("stopped with %v", err)
 	}
 	receiver.live()

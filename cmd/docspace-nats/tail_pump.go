@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
 
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
@@ -163,7 +164,7 @@ func (p *tailPump) look(ctx context.Context, waiting int) error {
 		return err
 	}
 	drained, err := p.reader.Drained(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrPermissionViolation) {
 		return nil // the server is away for a moment, or for longer: Read says so
 	}
 	p.over = drained
@@ -188,7 +189,7 @@ func (p *tailPump) deliver(ctx context.Context, confirm bool) error {
 		}
 		if !told {
 			told = true
-			p.tell("write to %s: %v; trying again, nothing is lost meanwhile", p.o.target(), err)
+			p.tell("write to %s: %v; trying again; %s", p.o.target(), err, p.meanwhile())
 		}
 		if time.Since(keep) > pumpKeep/2 {
 			keep = time.Now()
@@ -199,6 +200,14 @@ func (p *tailPump) deliver(ctx context.Context, confirm bool) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// meanwhile says what becomes of the events that wait for the sink.
+func (p *tailPump) meanwhile() string {
+	if p.o.durable == "" {
+		return "without --durable these are lost if tail stops"
+	}
+	return "nothing is lost meanwhile"
 }
 
 // attempt is deliver, once.
@@ -232,13 +241,24 @@ func (p *tailPump) last(ctx context.Context) error {
 	defer cancel()
 	err := p.attempt(ctx, true)
 	if err != nil {
-		err = fmt.Errorf("write to %s: %w; %d events were not delivered for certain", p.o.target(), err, len(p.lines))
+		err = fmt.Errorf("write to %s: %w; not delivered for certain: %s", p.o.target(), err, counted(len(p.lines), "event"))
 		if p.o.durable != "" {
-			err = fmt.Errorf("%w, and come again", err)
+			err = fmt.Errorf("%w, to come again", err)
 		}
 	}
 	if p.unread > 1 {
 		p.tell("%d messages were no events", p.unread)
 	}
+	if p.over && p.matched == 0 && err == nil {
+		p.tell("no event matched")
+	}
 	return errors.Join(err, p.reader.Flush(ctx))
+}
+
+// counted is a number of things in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

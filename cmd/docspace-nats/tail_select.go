@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"docspace-nats/schema"
 	"docspace-nats/schema/line"
@@ -112,9 +114,17 @@ func (o tailOptions) wants(e *schema.Event) bool {
 	return true
 }
 
-// contains ignores case.
-func contains(text, part string) bool {
-	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+// contains ignores case, accents, and whether a letter is written as one
+// character or two.
+func contains(text, part string) bool { return strings.Contains(folded(text), folded(part)) }
+
+func folded(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, cases.Fold().String(norm.NFKD.String(text)))
 }
 
 // textsOf are the texts of an event that people wrote.

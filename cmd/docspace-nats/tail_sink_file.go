@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -34,7 +33,11 @@ func openTailFile(path string, durable bool) (*tailFile, error) {
 // and comes again: a durable tail takes the rest away, another one, which does not
 // know whose it is, ends the line.
 func (s *tailFile) open() (err error) {
+	defer func() { err = pathless(err) }()
 	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o640)
+	if errors.Is(err, os.ErrNotExist) {
+		return errors.New("its directory does not exist; make it")
+	}
 	if err != nil {
 		return err
 	}
@@ -48,14 +51,14 @@ func (s *tailFile) open() (err error) {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", s.path)
+		return errors.New("is no file")
 	}
 	if err := lockTailFile(f); err != nil {
-		return fmt.Errorf("%s: %w", s.path, err)
+		return err
 	}
 	whole, err := wholeLines(f, info.Size())
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.path, err)
+		return err
 	}
 	switch {
 	case whole == info.Size():
@@ -68,8 +71,22 @@ func (s *tailFile) open() (err error) {
 			return err
 		}
 	}
+	if s.durable {
+		if err := keepEntry(s.path); err != nil {
+			return fmt.Errorf("%s: %w", s.path, err)
+		}
+	}
 	s.f = f
 	return nil
+}
+
+// pathless is the error of a call about a file without the file's name, which
+// whoever reports it has said.
+func pathless(err error) error {
+	if at := new(os.PathError); errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 var errNoLines = errors.New("ends with a line longer than tail writes; is it a file of lines? choose another")
@@ -110,7 +127,7 @@ func (s *tailFile) write(_ context.Context, lines [][]byte) (int, error) {
 		all = append(append(all, line...), '\n')
 	}
 	n, err := s.f.Write(all)
-	if err == nil {
+	if err = pathless(err); err == nil {
 		return len(lines), nil
 	}
 	whole := bytes.LastIndexByte(all[:n], '\n') + 1
@@ -156,7 +173,7 @@ func (s *tailFile) confirm(context.Context) error {
 	}
 	if err := s.f.Sync(); err != nil {
 		s.reopen()
-		return err
+		return pathless(err)
 	}
 	if !s.there() {
 		s.reopen()

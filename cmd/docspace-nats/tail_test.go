@@ -40,7 +40,7 @@ func TestTailPrintsWhatIsStoredAsItIsStored(t *testing.T) {
 func TestTailFollowsUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 10)
-	is := r.start("--from", "#6")
+	is := r.start("--seq", "6")
 	waitUntil(t, "what is stored is printed", func() bool { return strings.Count(is.stdout.String(), "\n") == 5 })
 	r.store(3)
 	waitUntil(t, "what comes is printed", func() bool { return strings.Count(is.stdout.String(), "\n") == 8 })
@@ -70,7 +70,7 @@ func TestTailBeginsAndEndsWhereItIsTold(t *testing.T) {
 		{[]string{"--no-follow"}, nil},
 		{[]string{"--from", "1h", "--no-follow"}, r.ids},
 		{[]string{"--seq", "18", "--no-follow"}, r.ids[17:]},
-		{[]string{"--from", "#18", "--count", "2"}, r.ids[17:19]},
+		{[]string{"--seq", "18", "--count", "2"}, r.ids[17:19]},
 		{[]string{"--from", at, "--no-follow"}, r.ids[10:]},
 		{[]string{"--from", "beginning", "--until", at}, r.ids[:10]},
 		{[]string{"--from", "beginning", "--until", "1h"}, nil},
@@ -113,8 +113,9 @@ func TestTailShowsWhatIsAskedFor(t *testing.T) {
 		{[]string{"--event", "file.*", "--event", "*.deleted"}, []string{moved, renamed, deleted, room}},
 		{[]string{"--event", "room.external_*"}, []string{link}},
 		{[]string{"--severity", "3"}, []string{link, room}},
-		{[]string{"--actor", "zoe"}, []string{deleted}},
-		{[]string{"--actor", "ZOË"}, []string{moved}},
+		{[]string{"--actor", "zoe"}, []string{moved, deleted}},
+		{[]string{"--actor", "zoe muller"}, []string{moved}},
+		{[]string{"--actor", "ZOË"}, []string{moved, deleted}},
 		{[]string{"--actor", "ab-12"}, []string{link}},
 		{[]string{"--actor", "ab-1"}, nil},
 		{[]string{"--text", "budget"}, []string{moved, renamed, room}},
@@ -229,14 +230,14 @@ func TestTimesAndPlacesAreReadAsPeopleWriteThem(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]publisher.Position{
-		"now": {Now: true}, "beginning": {}, "#12345": {Seq: 12345}, "2h": {Time: now.Add(-2 * time.Hour)}, "7d": {Time: now.AddDate(0, 0, -7)},
+		"now": {Now: true}, "beginning": {}, "2h": {Time: now.Add(-2 * time.Hour)}, "7d": {Time: now.AddDate(0, 0, -7)},
 		"2026-01-31T00:00:00Z": {Time: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)},
 	} {
 		if got, err := parseFrom(text, now); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "yesterday", "#0", "#-1", "-2h", "d", "-1d", "99999999d", "2026-01-31"} {
+	for _, text := range []string{"", "yesterday", "#12", "-2h", "d", "-1d", "99999999d", "2026-01-31"} {
 		if got, err := parseFrom(text, now); err == nil {
 			t.Errorf("%q is %+v", text, got)
 		}
@@ -269,7 +270,7 @@ func TestAFlagWithoutAValueIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"--to", ""}, {"--file", ""}, {"--durable", ""}, {"--folder", ""}, {"--event", ""}, {"--actor", ""}, {"--text", ""}, {"--until", ""},
-		{"--ca", "", "--to", "tls://h:1"}, {"--seq", "3", "--from", "2h"},
+		{"--ca", "", "--to", "tls://h:1"}, {"--seq", "3", "--from", "2h"}, {"--payload", "json"}, {"--payload", "cef", "-o", "cef"},
 	} {
 		cmd := tailCommand()
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true

@@ -205,11 +205,10 @@ func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	line := log.Info()
 	if !strings.HasSuffix(local.URL(), fmt.Sprint(":", localPort)) {
-		line = log.Warn().Int("taken", localPort)
+		log.Warn().Msgf("port %d is taken; the embedded NATS server listens on %s", localPort, local.URL())
 	}
-	line.Str("url", local.URL()).Str("dir", cfg.DataDir).Msg("embedded NATS server is ready")
+	log.Info().Str("url", local.URL()).Str("dir", cfg.DataDir).Msg("embedded NATS server is ready")
 	return local, nil
 }
 

@@ -150,9 +150,23 @@ func TestALineForPeopleTellsWhoDidWhatWithWhat(t *testing.T) {
 	e := moved("")
 	e.Data.Actor.Name, e.Data.Target.Name, e.Data.From.Name, e.Data.To.Name = "Zoë Müller", "Budget 2026.xlsx", "Drafts", "Final"
 	e.Data.Link, e.Data.Member, e.Data.Late = nil, nil, true
-	const want = `2026-09-20 12:15:03  1234      file.moved                      Zoë Müller            "Budget 2026.xlsx" from "Drafts" to "Final" (late)`
+	const want = `2026-09-20 12:15:03  1234      file.moved                      Zoë Müller                  "Budget 2026.xlsx" from "Drafts" to "Final" (late)`
 	if got := string(Text(nil, e, Style{Zone: time.FixedZone("", 2*60*60)})); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestALongNameIsCutAndItsIDIsToldAndAPseudonymFits(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"pname-hvuiowtpyb42xbz2boea":          `pname-hvuiowtpyb42xbz2boea  "x"`,
+		"Zoë Alexandra Müller-Lüdenscheidt X": `Zoë Alexandra Müller-Lüde…  "x" by "c7e1"`,
+	} {
+		e := moved("")
+		e.Data.Actor.Name, e.Data.Target.Name, e.Data.From, e.Data.To, e.Data.Link, e.Data.Member = name, "x", nil, nil, nil, nil
+		if got := string(Text(nil, e, Style{})); !strings.HasSuffix(got, "file.moved                      "+want) {
+			t.Errorf("got %s", got)
+		}
 	}
 }
 

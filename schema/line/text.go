@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"docspace-nats/schema"
 )
@@ -28,15 +29,17 @@ const (
 // colours are those of the action, by severity.
 var colours = [...]string{1: cyan, 2: bold + cyan, 3: yellow, 4: red}
 
-// Widths of the columns, in characters; what is longer pushes the rest.
+// Widths of the columns, in characters; an id or an action that is longer pushes
+// the rest. The actor's holds a pseudonym.
 const (
 	folderWidth = 8
 	actionWidth = 30
-	actorWidth  = 20
+	actorWidth  = 26
 )
 
 // Text appends the event for people: when it happened, the folder, the action,
-// who did it, and what it was about. The texts of strangers hold nothing a
+// who did it, and what it was about. A name that was cut is followed, in the end, by
+// the id it belongs to. The texts of strangers hold nothing a
 // terminal could take for a command, and all but the name are quoted.
 func Text(dst []byte, e *schema.Event, s Style) []byte {
 	zone := s.Zone
@@ -46,12 +49,28 @@ func Text(dst []byte, e *schema.Event, s Style) []byte {
 	dst = s.column(dst, faint, e.Time.In(zone).Format(time.DateTime), 0)
 	dst = s.column(dst, "", e.Data.Feed.FolderID, folderWidth)
 	dst = s.column(dst, colours[ranked(e)], nameOf(e), actionWidth)
-	dst = s.column(dst, "", unquoted(actorOf(e)), actorWidth)
+	actor := unquoted(schema.Text(actorOf(e)))
+	short := cutTo(actor, actorWidth)
+	dst = s.column(dst, "", short, actorWidth)
+	before := len(dst)
 	dst = appendDetails(dst, e)
+	if short != actor {
+		p := phrase{b: dst, begun: len(dst) > before}
+		p.say("by ", e.Data.Actor.ID, actor)
+		dst = p.b
+	}
 	for len(dst) > 0 && dst[len(dst)-1] == ' ' {
 		dst = dst[:len(dst)-1]
 	}
 	return dst
+}
+
+// cutTo cuts a text to a width, and shows that it did.
+func cutTo(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return schema.Cut(text, width-1) + "…"
 }
 
 // column appends a text and the space to the next column, two at least.
