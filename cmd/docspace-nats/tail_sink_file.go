@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -73,7 +74,7 @@ func (s *tailFile) open() (err error) {
 	}
 	if s.durable {
 		if err := keepEntry(s.path); err != nil {
-			return fmt.Errorf("%s: %w", s.path, err)
+			return fmt.Errorf("its directory cannot be synced: %w", pathless(err))
 		}
 	}
 	s.f = f
