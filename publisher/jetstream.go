@@ -19,7 +19,8 @@
 // stored.go go on without one, published.go and scan.go read events back. queue.go, lane.go,
 // lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
 // it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
-// localrepair.go are the server inside the program.
+// localrepair.go are the server inside the program, localaddress.go says where it is.
+// The files of reader.go read the stream for others, with or without a durable consumer.
 //
 // The package does not know where events come from, nor when to poll.
 package publisher
