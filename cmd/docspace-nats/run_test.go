@@ -2,15 +2,19 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRunSaysAtOnceThatNATSDoesNotAnswerAndStopsWhenAsked(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(program(t), "run")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program(t), "run")
 	cmd.Env = environment("http://127.0.0.1:1", "sk-hunter2", "nats://127.0.0.1:1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

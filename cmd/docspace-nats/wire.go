@@ -172,7 +172,11 @@ func (c *connector) connectNATS(ctx context.Context, cfg NATSConfig, wait time.D
 	options.Changed = func(connected bool, err error) {
 		switch {
 		case err != nil:
-			log.Warn().Bool("connected", connected).Err(err).Msg("trouble with NATS")
+			message := "trouble with NATS"
+			if !connected {
+				message += "; trying again"
+			}
+			log.Warn().Bool("connected", connected).Err(err).Msg(message)
 		case connected:
 			log.Info().Msg("NATS is back")
 		}
