@@ -78,6 +78,7 @@ type Reader struct {
 	reconnects uint64    // of the connection, when the stream was last looked at
 	end        uint64    // last sequence of the stream at the start
 	last       uint64    // handed out
+	first      uint64    // the lowest handed out: one below it was not, though it comes later
 	newest     time.Time // when the newest of those handed out was stored
 
 	consumer  jetstream.Consumer

@@ -67,6 +67,9 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
 			return ctx.Err()
 		}
 		r.last = at.Sequence.Stream
+		if r.first == 0 || r.last < r.first {
+			r.first = r.last
+		}
 		if at.Timestamp.After(r.newest) {
 			r.newest = at.Timestamp
 		}
@@ -100,7 +103,7 @@ func (r *Reader) whileConnected(ctx context.Context) (_ context.Context, end fun
 // too, its acknowledgement did not arrive, and is repeated.
 func (r *Reader) known(at *jetstream.MsgMetadata, msg jetstream.Msg) bool {
 	seq := at.Sequence.Stream
-	if seq > r.last {
+	if seq > r.last || seq < r.first {
 		return false
 	}
 	if !r.newest.IsZero() && at.Timestamp.After(r.newest) {

@@ -258,44 +258,6 @@ func TestWhatWasNotDoneWithComesAgainFirstAndInOrder(t *testing.T) {
 
 // Servers before 2.14 cannot put a consumer back, nor can a user who may not
 // ask for it.
-func TestWithoutTheCallThatPutsAConsumerBackTheOrderHoldsAllTheSame(t *testing.T) {
-	t.Parallel()
-	r := newReaderRig(t)
-	r.store(1, 300)
-	o := r.options("siem")
-	o.ackWait = 2 * time.Second
-	first := r.read(r.server.Conn(t), o)
-	first.reader.Done(first.next(1, 50)...)
-	first.next(51, 50)
-	first.die()
-	o.Domain = "" // the same API, but for one call that nobody answers
-	second := &Reader{o: o, nc: r.server.Conn(t)}
-	second.place.Store(&readerPlace{name: "siem"})
-	js, err := jetstream.New(second.nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second.js = withoutReset{js}
-	if err := second.attach(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	is := &reading{t: t, reader: second, nc: second.nc, from: make(chan Delivery), ended: make(chan error, 1), stop: stop}
-	go func() { is.ended <- second.Read(ctx, is.from) }()
-	t.Cleanup(is.die)
-	is.next(51, 250)
-	if !r.hasTold("waiting") {
-		t.Error("nobody was told why nothing happens")
-	}
-}
-
-// withoutReset is the client of an older server.
-type withoutReset struct{ jetstream.JetStream }
-
-func (withoutReset) ResetConsumer(context.Context, string, string) (*jetstream.ConsumerResetResponse, error) {
-	return nil, context.DeadlineExceeded
-}
-
 func TestAMessageThatIsKeptDoesNotComeAgain(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
