@@ -7,10 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"docspace-nats/publisher"
@@ -72,21 +70,20 @@ and error.`,
 
 // runTail runs until what was asked for is delivered. A stop is no failure.
 func runTail(ctx context.Context, cfg NATSConfig, o tailOptions, stdout, stderr io.Writer) error {
-	var mu sync.Mutex
-	tell := func(format string, args ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		fmt.Fprintln(stderr, "docspace-nats tail: "+fmt.Sprintf(format, args...))
-	}
+	tell := teller("tail", stderr)
 	sink, err := o.sink(stdout)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.target(), err)
 	}
-	nc, err := connectReader(ctx, cfg, o, tell)
+	of := client{name: strings.TrimSpace("tail " + o.durable), tell: tell}
+	if o.durable != "" {
+		of.wait = -1 // who is to deliver for good waits for the server
+	}
+	nc, disconnect, err := of.connect(ctx, cfg)
 	if err != nil {
 		return stopped(ctx, err)
 	}
-	defer nc.Close()
+	defer disconnect()
 	reader, err := publisher.OpenReader(ctx, nc, publisher.ReaderOptions{
 		Stream:   cfg.Stream,
 		Domain:   cfg.JSDomain,
@@ -115,44 +112,6 @@ func stopped(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// connectReader connects to the configured servers, or to the one inside a
-// connector on this machine. Who is to deliver for good waits for them.
-func connectReader(ctx context.Context, cfg NATSConfig, o tailOptions, tell func(string, ...any)) (*nats.Conn, error) {
-	options := connectOptions(cfg)
-	options.Name = strings.TrimSpace("docspace-nats tail " + o.durable)
-	if o.durable != "" && cfg.URL != "" {
-		options.RetryFor = -1
-	}
-	options.Changed = func(connected bool, err error) {
-		switch {
-		case err != nil && !connected:
-			tell("NATS is away: %v; trying again", err)
-		case connected && err == nil:
-			tell("NATS is back")
-		}
-	}
-	if cfg.URL != "" {
-		return publisher.Connect(ctx, options)
-	}
-	local, err := publisher.FindLocal(cfg.DataDir)
-	if err != nil {
-		return nil, fmt.Errorf("NATS_URL is empty, and %w; set NATS_URL to a server, such as the address that docspace-nats demo prints, or NATS_DATA_DIR to the directory of a connector that runs", err)
-	}
-	options.URL = local.URL
-	nc, err := publisher.Connect(ctx, options)
-	if errors.Is(err, nats.ErrNoServers) {
-		return nil, fmt.Errorf("the connector with NATS_DATA_DIR=%s does not run any more: nobody listens on %s; start it, or set NATS_URL", cfg.DataDir, local.URL)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := local.Check(nc); err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("NATS_URL is empty, and %w; start the connector, or set NATS_URL", err)
-	}
-	return nc, nil
 }
 
 // LoadNATS is Load for commands that only need NATS.
