@@ -106,7 +106,7 @@ func printActionTable(w io.Writer, asJSON bool) error {
 }
 
 func printJSON(w io.Writer, rows any) error {
-	text, err := json.Marshal(rows, jsontext.WithIndent("  "))
+	text, err := json.Marshal(rows, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return err
 	}
