@@ -24,7 +24,7 @@ func printTable[R any](w io.Writer, asJSON bool, rows []R, header string, line f
 }
 
 func printJSON(w io.Writer, rows any) error {
-	text, err := json.Marshal(rows, jsontext.WithIndent("  "))
+	text, err := json.Marshal(rows, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return err
 	}
