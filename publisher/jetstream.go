@@ -16,7 +16,7 @@
 // and mode.go commit, answer.go says what the server's answers mean. stream.go asks for
 // what rules.go, streamrules.go and copyrules.go judge, permission.go tries what this
 // user may do. marks.go reads marks, markcopy.go keeps a copy of them, recover.go and
-// stored.go go on without one, published.go and scan.go read events back. queue.go, lane.go,
+// stored.go go on without one, published.go, events.go and scan.go read events back. queue.go, lane.go,
 // lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
 // it. view.go and question.go show how the work stands, without taking part in it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
 // localrepair.go are the server inside the program, localaddress.go says where it is.
