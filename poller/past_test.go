@@ -106,7 +106,7 @@ func TestAPastEndsThoughAFolderCannotBeReadAndTriesItAgainInTheNextRun(t *testin
 		heal := r.portal.Fail(docspacetest.Fault{Folder: closed, Times: -1, Do: docspacetest.AccessDenied()})
 		q := newQueue()
 		for _, want := range []checkpoint.State{checkpoint.Blind, checkpoint.Watching} {
-			s, began := r.past(q, ScheduleOptions{}), time.Now()
+			s, began := r.past(q, ScheduleOptions{MaxInterval: 10 * time.Second}), time.Now()
 			if err := s.Run(t.Context()); err != nil || time.Since(began) > time.Minute {
 				t.Fatal(time.Since(began), err)
 			}
