@@ -119,7 +119,7 @@ func connectorEvents() map[string]schema.Event {
 		next := mark
 		next.State, next.Reason = stateAfter(mark, test.found)
 		next.Accounted += test.found.size() - test.found.removed
-		for _, event := range transition(goldenFeed, mark, next, test.found, recorded) {
+		for _, event := range transition(goldenFeed, mark, next, test.found, schema.Live, recorded) {
 			events[name] = event
 		}
 	}
