@@ -91,7 +91,9 @@ func (r *Reader) handOut(ctx context.Context, to chan<- Delivery, a arrival) err
 		return err
 	}
 	h := r.inHand.Load()
-	h.add(a.seq())
+	if r.o.Durable != "" {
+		h.add(a.seq())
+	}
 	select {
 	case to <- Delivery{a.seq(), a.msg.Subject(), a.at.Timestamp, a.msg.Data(), a.msg, h}:
 	case <-ctx.Done():

@@ -107,3 +107,19 @@ func TestWithoutThatCallACutConnectionLosesAndReordersNothing(t *testing.T) {
 	is.reader.Done(is.next(142, 259)...)
 	is.drained()
 }
+
+func TestAReaderKeepsNoListOfWhatNobodyIsDoneWith(t *testing.T) {
+	t.Parallel()
+	r := newReaderRig(t)
+	r.store(1, 100)
+	passing, durable := r.read(r.server.Conn(t), r.options("")), r.read(r.server.Conn(t), r.options("siem"))
+	passing.reader.Done(passing.next(1, 90)...)
+	durable.reader.Done(durable.next(1, 90)[:60]...)
+	// The next one may be on offer already.
+	if n := passing.reader.inHand.Load().from(0); n > 0 {
+		t.Errorf("a reader that forgets lists %d messages", n)
+	}
+	if n := durable.reader.inHand.Load().from(0); n < 30 || n > 31 {
+		t.Errorf("a durable reader lists %d messages, want 30", n)
+	}
+}
