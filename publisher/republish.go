@@ -74,41 +74,62 @@ func (r *Republisher) refuseLoop(source jetstream.StreamConfig) error {
 	return nil
 }
 
-// Publish stores one event under its new subject and reports whether it was
-// there already. The error of a stream that may take it later is a *StoreError
-// that says so.
-func (r *Republisher) Publish(ctx context.Context, subject, msgID string, data []byte) (known bool, err error) {
-	rest, found := strings.CutPrefix(subject, r.o.Prefix+".")
-	if !found {
-		return false, fmt.Errorf("subject %s does not begin with %s", schema.Text(subject), r.o.Prefix)
+// A Republished is an event as it was stored, and the id of its message.
+type Republished struct {
+	Subject, MsgID string
+	Data           []byte
+}
+
+// Publish stores events under their new subjects, each after the one before it
+// was answered. It returns how many are stored, and how many of these were there
+// already. The error of a stream that may take the next one later is a
+// *StoreError that says so.
+func (r *Republisher) Publish(ctx context.Context, these []Republished) (stored, known int, err error) {
+	connected, end := whileConnected(ctx, r.nc)
+	defer end()
+	for i, e := range these {
+		answer, err := r.publish(connected, e)
+		if err != nil {
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			return i, known, err
+		}
+		if answer.Duplicate {
+			known++
+		}
 	}
-	answering, cancel := context.WithTimeout(ctx, answerWait)
+	return len(these), known, nil
+}
+
+func (r *Republisher) publish(ctx context.Context, e Republished) (a ack, err error) {
+	rest, found := strings.CutPrefix(e.Subject, r.o.Prefix+".")
+	if !found {
+		return ack{}, fmt.Errorf("subject %s does not begin with %s", schema.Text(e.Subject), r.o.Prefix)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWait, nats.ErrTimeout)
 	defer cancel()
-	reply, err := r.nc.RequestMsgWithContext(answering, &nats.Msg{
+	reply, err := r.nc.RequestMsgWithContext(ctx, &nats.Msg{
 		Subject: r.o.To + "." + rest,
 		Header: nats.Header{
 			headerContentType: {schema.ContentType},
 			headerIngestMode:  {schema.Backfill},
-			headerMsgID:       {msgID},
+			headerMsgID:       {e.MsgID},
 		},
-		Data: data,
+		Data: e.Data,
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
-		_, err = unanswered(r.nc, r.stream, err)
-		return false, err
+		_, err = unanswered(r.nc, r.stream, cause(ctx, err))
+		return ack{}, err
 	}
-	var a ack
 	switch err := json.Unmarshal(reply.Data, &a); {
 	case err != nil:
-		return false, fmt.Errorf("answer on %s: %w; a stream and nothing else must answer there", r.subjects(), err)
+		return ack{}, fmt.Errorf("answer on %s: %w; a stream and nothing else must answer there", r.subjects(), err)
 	case a.Error != nil:
 		_, err := classify(r.stream, *a.Error)
-		return false, err
+		return ack{}, err
 	case a.Stream == "" || a.Seq == 0:
-		return false, fmt.Errorf("answer on %s: names no stream; a stream and nothing else must answer there", r.subjects())
+		return ack{}, fmt.Errorf("answer on %s: names no stream; a stream and nothing else must answer there", r.subjects())
 	}
-	return a.Duplicate, nil
+	return a, nil
 }

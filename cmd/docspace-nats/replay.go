@@ -171,7 +171,7 @@ func (p *replayPump) end(ctx context.Context, err error, took time.Duration, std
 	}
 	if err == nil && p.o.job != "" {
 		if forgotten := p.reader.Forget(over); forgotten != nil {
-			p.tell("job %s is done: %v", p.o.job, forgotten)
+			p.tell("job %s is done, but what remembers it stays: %v; remove it before the name is used again", p.o.job, forgotten)
 		}
 	}
 	p.tell("%s", p.totals)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -72,16 +73,19 @@ func (t *streamTarget) lane(folder string) string { return folder }
 func (t *streamTarget) most() (lanes, events int) { return 64, 64 }
 
 func (t *streamTarget) send(ctx context.Context, these []*replayItem) (safe, tried int, err error) {
+	events := make([]publisher.Republished, len(these))
 	for i, item := range these {
-		known, err := t.to.Publish(ctx, item.Subject, item.msgID, item.Data)
-		if err != nil {
-			return i, 1, err
-		}
-		if known {
-			t.known.Add(1)
-		}
+		events[i] = publisher.Republished{Subject: item.Subject, MsgID: item.msgID, Data: item.Data}
 	}
-	return len(these), 0, nil
+	safe, known, err := t.to.Publish(ctx, events)
+	t.known.Add(int64(known))
+	if refused := new(publisher.StoreError); err != nil && !errors.As(err, &refused) {
+		err = &lostSinkError{err} // what answers there is no stream
+	}
+	if err != nil {
+		tried = 1
+	}
+	return safe, tried, err
 }
 
 func (t *streamTarget) close() error { return nil }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
 
@@ -285,14 +286,85 @@ func TestAJobGoesOnWithItsCommandOnlyAndKeepsItsEnd(t *testing.T) {
 	}
 }
 
-func TestTheSpeedOfAReplayIsTheOneThatWasAskedFor(t *testing.T) {
+func TestAReplayStoresEachEventOnceWhileTheConnectionBreaksAndTheServerRestarts(t *testing.T) {
 	t.Parallel()
-	r := newTailRig(t, 120)
-	began := time.Now()
-	if _, _, err := r.replay("--rate", "100"); err != nil {
+	r := newTailRig(t, 2500)
+	to, err := r.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "COPY", Subjects: []string{"copy.folder.>"}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took < 190*time.Millisecond { // the first hundred may come at once
-		t.Errorf("120 events at 100 per second took %v", took)
+	link := natstest.NewLink(t, r.server.URL())
+	cfg := r.config()
+	cfg.URL = ServerURL(link.URL())
+	var stdout, stderr tailBuffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runReplay(t.Context(), cfg, replayLine(t, "--to-prefix", "copy", "--job", "copy", "--json"), &stdout, &stderr)
+	}()
+	for _, trouble := range []struct {
+		after uint64
+		what  func()
+	}{{100 + r.rng.Uint64N(400), link.Cut}, {600 + r.rng.Uint64N(400), func() { r.server.Restart() }}, {1300 + r.rng.Uint64N(400), link.Cut}} {
+		waitUntil(t, "events are stored", func() bool {
+			info, err := to.Info(t.Context())
+			return err == nil && info.State.Msgs >= trouble.after
+		})
+		trouble.what()
+	}
+	if err := <-ended; err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	info, err := to.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for seq := range info.State.LastSeq {
+		msg, err := to.GetMsg(t.Context(), seq+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := schema.Decode(msg.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, e.ID)
+	}
+	r.holds(ids)
+	told := toldBy(t, stdout.String())
+	if len(ids) != len(r.ids) || told.Sent != len(r.ids) || told.Read != told.Sent {
+		t.Errorf("%d events are stored, it says %+v", len(ids), told)
+	}
+	t.Logf("%+v", told)
+}
+
+func TestAReplayIsNoFasterThanItShouldBe(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 0)
+	for i := range 120 {
+		e := r.event()
+		e.Time = e.Time.Add(time.Duration(i) * time.Hour)
+		r.add(e)
+	}
+	r.flush()
+	for _, c := range []struct {
+		args  []string
+		least time.Duration
+	}{
+		{[]string{"--rate", "100"}, 190 * time.Millisecond}, // the first hundred may come at once
+		{[]string{"--pace", "18000", "--seq", "..12"}, 11 * 200 * time.Millisecond},
+		{[]string{"--pace", "1", "--max-gap", "20ms"}, 119 * 20 * time.Millisecond},
+	} {
+		began := time.Now()
+		stdout, _, err := r.replay(c.args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < c.least {
+			t.Errorf("%q took %v", c.args, took)
+		}
+		if got := idsOf(t, stdout); !slices.Equal(got, r.ids[:len(got)]) {
+			t.Errorf("%q: %q", c.args, got)
+		}
 	}
 }
