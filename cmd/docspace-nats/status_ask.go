@@ -20,7 +20,7 @@ const (
 
 	// mostHeard and mostAnswered bound what is kept of what comes: replicas, and
 	// folders of each.
-	mostHeard = 1000
+	mostHeard    = 1000
 	mostAnswered = 100_000
 
 	// mostSkew is how far the clock of a replica may be off before its times are
