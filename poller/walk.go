@@ -109,6 +109,7 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 		portal: p.portal,
 		folder: mark.Folder,
 		anchor: mark.Anchor,
+		until:  p.opts.To,
 		feed:   p.opts.Feed,
 		depth:  p.opts.Prefetch,
 		ahead:  make(map[int]*future),

@@ -18,7 +18,7 @@
 // user may do. marks.go reads marks, markcopy.go keeps a copy of them, recover.go and
 // stored.go go on without one, published.go, events.go and scan.go read events back. queue.go, lane.go,
 // lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
-// it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
+// it. view.go and question.go show how the work stands, without taking part in it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
 // localrepair.go are the server inside the program, localaddress.go says where it is.
 // The files of reader.go read the stream for others, with or without a durable consumer.
 //
@@ -185,7 +185,7 @@ func OpenExisting(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, er
 		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
 	}
 	if j.absent {
-		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, &plainError{noSuchStream, jetstream.ErrStreamNotFound})
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
 	}
 	return j, nil
 }
@@ -193,7 +193,7 @@ func OpenExisting(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, er
 // prepare is the one place where streams are created. It goes on to the next
 // when the one before is there and sound.
 func (j *JetStream) prepare(ctx context.Context) (err error) {
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+	if j.refused, err = j.refusedOf(ctx, Permissions(j.o)); err != nil {
 		return err
 	}
 	if j.findings, err = j.prepareStream(ctx); err != nil {
@@ -241,7 +241,7 @@ func Inspect(ctx context.Context, nc *nats.Conn, o Options, fix bool) (Inspectio
 
 // look is prepare without creating anything.
 func (j *JetStream) look(ctx context.Context) (err error) {
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+	if j.refused, err = j.refusedOf(ctx, Permissions(j.o)); err != nil {
 		return err
 	}
 	f, findings, err := j.survey(ctx)

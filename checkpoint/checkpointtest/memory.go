@@ -135,6 +135,8 @@ func add(so *checkpoint.Published, seq uint64, e schema.Event) error {
 			so.Gaps += int(c.Rows)
 		case schema.Shrunk:
 			so.Removed += int(c.Rows)
+		case schema.MarkChanged:
+			so.Changed()
 		}
 	}
 	if e.Sequence == "" {
