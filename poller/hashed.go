@@ -50,7 +50,7 @@ func (h *hashedEvents) read(ctx context.Context, v *verification) error {
 		}
 		hash, is := hashOf(e.ID)
 		if !is {
-			v.verdict.find(Finding{Kind: Extra, Event: e.ID, Time: e.Time, Sequence: seq, Detail: "its id is not one of this program's"})
+			v.verdict.find(Finding{Kind: Extra, Event: schema.Cut(schema.Text(e.ID), longestID), Time: e.Time, Sequence: seq, Detail: "its id is not one of this program's"})
 			return nil
 		}
 		if known := h.copies[hash]; known != nil {

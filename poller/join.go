@@ -64,6 +64,9 @@ func (r *eventReader) all(ctx context.Context, each func(seq uint64, kind string
 	return nil
 }
 
+// longestID is how much is told of an id that somebody else has made.
+const longestID = 80
+
 func newJoin(v *verification) *join {
 	return &join{v: v, events: eventReader{v: v}, floor: -1, waiting: make(map[int64]print), suspects: make(map[int64]*suspect)}
 }
@@ -257,7 +260,7 @@ func (v *verification) stored(seq uint64, kind string, e *schema.Event, count *V
 	id, err := strconv.ParseInt(e.Sequence, 10, 64)
 	if err != nil || id <= 0 {
 		if count != nil {
-			count.find(Finding{Kind: Extra, Event: e.ID, Sequence: seq, Time: e.Time, Detail: "its sequence is not the id of a row"})
+			count.find(Finding{Kind: Extra, Event: schema.Cut(schema.Text(e.ID), longestID), Sequence: seq, Time: e.Time, Detail: "its sequence is not the id of a row"})
 		}
 		return stored{}, false
 	}

@@ -37,10 +37,10 @@ func (v *verification) mend(ctx context.Context, missing []*suspect, first int) 
 			return err
 		}
 	}
-	v.verdict.Mended += len(rows)
+	v.verdict.Repaired += len(rows)
 	v.verdict.Events += len(rows)
 	for i := first; i < len(v.verdict.Findings); i++ {
-		v.verdict.Findings[i].Mended = stored[v.verdict.Findings[i].Row]
+		v.verdict.Findings[i].Repaired = stored[v.verdict.Findings[i].Row]
 	}
 	return nil
 }
@@ -75,6 +75,7 @@ func (v *verification) store(ctx context.Context, rows []docspace.Entry, since *
 		if len(events) == 0 {
 			return nil
 		}
+		events = append([]schema.Event{v.repaired(mark, len(events))}, events...)
 		next := mark
 		next.LastPoll, next.Writer = time.Now().UTC(), v.p.opts.Writer
 		if key := v.p.opts.Feed.Privacy.Key(); key != nil {
@@ -98,4 +99,12 @@ func (v *verification) store(ctx context.Context, rows []docspace.Entry, since *
 		}
 	}
 	return fmt.Errorf("connectors move the mark all the time; stop them, or try again: %w", err)
+}
+
+// repaired says that rows are stored which had lost their events, and why.
+func (v *verification) repaired(mark checkpoint.Mark, rows int) schema.Event {
+	accounted := int64(mark.Accounted)
+	return v.p.feed(mark.Folder).Connector(schema.Reconciled, mark.Revision, schema.Live, time.Now().UTC(), schema.Connector{
+		Reason: "repaired", Detail: "rows that were missing from the stream follow, as late ones: " + v.o.Reason, Rows: int64(rows), Accounted: &accounted,
+	})
 }

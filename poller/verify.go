@@ -64,10 +64,11 @@ var ErrApart = fmt.Errorf("more than %d rows and events are out of place; verify
 
 // VerifyOptions say what of a folder is verified. The zero value is all.
 type VerifyOptions struct {
-	From, Until time.Time // rows dated between, both seconds included; zero: no bound
-	Mend        bool      // store what is missing
-	Total       func(rows int)
-	Compared    func(rows int)
+	From, Until time.Time      // rows dated between, both seconds included; zero: no bound
+	Mend        bool           // store what is missing
+	Reason      string         // why, for the event that tells of it
+	Total       func(rows int) // is told how many rows there are to compare
+	Compared    func(rows int) // is told of each that is read
 }
 
 // A Verdict is what the verification of a folder found.
@@ -85,7 +86,7 @@ type Verdict struct {
 	Twice     int       `json:"twice"`     // events that repeat another
 	Disorder  int       `json:"disorder"`  // events after one of a higher row that do not say they are late
 	Different int       `json:"different"` // events that are not what their row becomes
-	Mended    int       `json:"mended"`    // of the missing, stored now
+	Repaired  int       `json:"repaired"`  // of the missing, stored now
 	Findings  []Finding `json:"findings"`  // the first MaxFindings
 }
 
@@ -106,13 +107,13 @@ type Finding struct {
 	Time     time.Time `json:"time,omitzero"`     // of the row
 	Sequence uint64    `json:"sequence,omitzero"` // of the event in the stream
 	Detail   string    `json:"detail,omitzero"`
-	Mended   bool      `json:"mended,omitzero"`
+	Repaired bool      `json:"repaired,omitzero"`
 }
 
 // Equal reports whether the stream holds what the portal shows, no more and no
 // less.
 func (v Verdict) Equal() bool {
-	return v.Missing == v.Mended && v.Extra+v.Twice+v.Disorder+v.Different == 0
+	return v.Missing == v.Repaired && v.Extra+v.Twice+v.Disorder+v.Different == 0
 }
 
 // find adds a finding.

@@ -115,7 +115,7 @@ func TestWhatIsMissingIsFoundAndStoredLateAndThenAllIsEqual(t *testing.T) {
 	if diff := cmp.Diff(want, kinds(v)); diff != "" || v.Equal() {
 		t.Fatal(diff)
 	}
-	if v := r.verify(t, VerifyOptions{Mend: true}); v.Mended != len(gone) || !v.Equal() {
+	if v := r.verify(t, VerifyOptions{Mend: true}); v.Repaired != len(gone) || !v.Equal() {
 		t.Fatalf("%+v", v)
 	}
 	after := r.mark(t)
@@ -236,7 +236,7 @@ func TestRowsNotYetReadAreUnreadAndNotMissing(t *testing.T) {
 	near()
 	far()
 	r.act(7)
-	if v := r.verify(t, VerifyOptions{Mend: true}); !v.Equal() || v.Unread != 9 || v.Mended != 0 {
+	if v := r.verify(t, VerifyOptions{Mend: true}); !v.Equal() || v.Unread != 9 || v.Repaired != 0 {
 		t.Errorf("%+v", v)
 	}
 }

@@ -171,6 +171,25 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	return j, nil
 }
 
+// OpenExisting is Open for commands beside the connector: it creates nothing, and
+// returns an error that says what to do when there is no such stream.
+func OpenExisting(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+	j, err := newJetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.look(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.findings.Err(); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
+	}
+	if j.absent {
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
+	}
+	return j, nil
+}
+
 // prepare is the one place where streams are created. It goes on to the next
 // when the one before is there and sound.
 func (j *JetStream) prepare(ctx context.Context) (err error) {
