@@ -23,6 +23,7 @@ type Standing struct {
 	Since    time.Time        // when this process began to watch it
 	Polled   time.Time        // end of the last poll the portal answered
 	Complete time.Time        // start of the last poll that proved it complete
+	Over     bool             // it was read to its end, and that is all that is wanted
 	Err      error            // why the last poll failed; nil when it did not
 }
 
