@@ -181,6 +181,7 @@ func TestAReplayDeliversTheRangeItIsGiven(t *testing.T) {
 		{[]string{"--from", "1h", "--until", at}, r.ids[:10], "replay: 10 of 10 events"},
 		{[]string{"--seq", "5..", "--until", at}, r.ids[4:10], ""},
 		{[]string{"--event-from", "2026-09-20T12:15:03Z", "--event-until", "2026-09-20T15:15:03Z"}, r.ids[2:5], "21 events read, 3 sent, 17 left out by the filters, 1 that were none"},
+		{[]string{"--folder", "2", "--seq", "..5"}, []string{"2-2", "2-4"}, "replay: 2 of 2 events"},
 		{[]string{"--folder", "2", "--event", "*.deleted"}, []string{"2-6", "2-16"}, "2 events read, 2 sent"},
 		{[]string{"--event", "file.del*", "--seq", "..20"}, []string{"1-1", "2-6", "1-11", "2-16"}, "20 events read, 4 sent, 16 left out by the filters"},
 	} {
