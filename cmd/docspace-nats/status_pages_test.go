@@ -20,7 +20,7 @@ import (
 )
 
 // hostile is what strangers call their rooms.
-const hostile = "\x1b[2J\x1b]0;owned\a\u202eexe.gpj\r\nfolder 7 is fine\t\u200b"
+const hostile = "\x1b[2J\x1b]0;owned\a\u202eexe.gpj\r\nfolder 7 is fine\t\u200b\ue000"
 
 // manyStandings are so many folders as a replica knows them after trouble.
 func manyStandings(n int) []poller.Standing {
