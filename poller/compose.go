@@ -28,7 +28,7 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 
 	feed := p.feed(mark.Folder)
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
-	events = append(events, transition(feed, mark, next, r, now)...)
+	events = append(events, transition(feed, mark, next, r, p.said(), now)...)
 	for i, row := range r.rows {
 		if p.passes(row) {
 			events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, r, row), now))
@@ -85,12 +85,12 @@ func ids(rows []docspace.Entry) []int64 {
 
 // transition returns what the connector has to say about the folder itself:
 // the state it left, the one it entered, and rows nobody will see.
-func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time) []schema.Event {
+func transition(feed Feed, mark, next checkpoint.Mark, r reading, mode string, now time.Time) []schema.Event {
 	var events []schema.Event
 	say := func(kind string, c schema.Connector) {
 		accounted := int64(next.Accounted)
 		c.Accounted = &accounted
-		events = append(events, feed.Connector(kind, mark.Revision, schema.Live, now, c))
+		events = append(events, feed.Connector(kind, mark.Revision, mode, now, c))
 	}
 	if mark.Revision == 0 && mark.Reason != "" {
 		say(schema.Reset, schema.Connector{Reason: "mark_lost", Detail: mark.Reason})
@@ -188,6 +188,14 @@ func seen(mark checkpoint.Mark) bool {
 // consumers that alert on bursts.
 func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
 	if !seen(mark) && row.Date.Before(p.opts.Began) {
+		return schema.Backfill
+	}
+	return p.said()
+}
+
+// said is the mode of events about the connector's own work.
+func (p *Poller) said() string {
+	if !p.opts.To.IsZero() {
 		return schema.Backfill
 	}
 	return schema.Live

@@ -12,10 +12,11 @@
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
-// portals.go keeps the folders of two portals apart, tooold.go refuses portals that
+// verify.go compares a folder with its events, with join.go, print.go, suspect.go,
+// hashed.go and mend.go. portals.go keeps the folders of two portals apart, tooold.go refuses portals that
 // cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
-// discover.go which folders; hint.go, hint_queue.go and ancestry.go follow webhooks.
+// discover.go which folders, past.go when all is read that is to be read; hint.go, hint_queue.go and ancestry.go follow webhooks.
 // standing.go, tell.go and metrics.go say how it goes.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
@@ -77,6 +78,7 @@ const longestTurn = 30 * time.Second
 // documented default.
 type Options struct {
 	Anchor   time.Time        // a folder without a mark leaves out the rows dated before; zero: none
+	To       time.Time        // rows dated after this second are left out, and what is read is the past, which ends; zero: none are
 	Began    time.Time        // when watching began; older rows of a new folder are history. Default: now
 	Now      func() time.Time // the portal's clock; default time.Now
 	Feed     Feed             // what every event says about its origin

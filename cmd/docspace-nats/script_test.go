@@ -35,6 +35,7 @@ import (
 //	                        their passwords
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
 //	stored N                $NATS holds so many events
+//	beside JOB N            a backfill job in $NATS holds so many
 //	forget [COPY]           all marks are removed from $NATS, with their copy or
 //	                        once there is one
 //	answered                a connector answers status, and has polled every folder
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"accounts": accountsScript(t),
 			"stream":   streamScript(t),
 			"stored":   storedScript(t),
+			"beside":   besideScript(t),
 			"forget":   forgetScript(t),
 			"answered": answeredScript(t),
 			"exits":    exitsScript,
@@ -138,6 +140,24 @@ func storedScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		js := scriptJetStream(t, ts)
 		if got := storedEvents(t, js.Conn()); got != want {
 			ts.Fatalf("%d events stored, want %d", got, want)
+		}
+	}
+}
+
+func besideScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		want, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		stream, err := scriptJetStream(t, ts).Stream(t.Context(), "DOCSPACE_BACKFILL_"+args[0])
+		ts.Check(err)
+		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("docspace.backfill."+args[0]+".folder.*.*.*"))
+		ts.Check(err)
+		got := 0
+		for _, n := range info.State.Subjects {
+			got += int(n)
+		}
+		if got != want {
+			ts.Fatalf("job %s holds %d events, want %d", args[0], got, want)
 		}
 	}
 }
