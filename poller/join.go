@@ -68,7 +68,7 @@ func (r *eventReader) all(ctx context.Context, each func(seq uint64, kind string
 const longestID = 80
 
 func newJoin(v *verification) *join {
-	return &join{v: v, events: eventReader{v: v}, floor: -1, waiting: make(map[int64]print), suspects: make(map[int64]*suspect)}
+	return &join{v: v, events: eventReader{v: v, upTo: v.since}, floor: -1, waiting: make(map[int64]print), suspects: make(map[int64]*suspect)}
 }
 
 // begin reads what has to be known before the first row.
@@ -106,7 +106,7 @@ func (j *join) take(ctx context.Context, rows []docspace.Entry) error {
 
 // bounded returns an error when too much is kept.
 func (j *join) bounded() error {
-	if len(j.waiting)+len(j.suspects) > maxApart || j.hashed.many() {
+	if len(j.waiting)+len(j.suspects) > j.v.o.apart || j.hashed.many() {
 		return ErrApart
 	}
 	return nil
@@ -193,6 +193,10 @@ func (j *join) absent(row docspace.Entry) {
 		j.v.verdict.Rows++
 		j.v.verdict.Filtered++
 	case j.v.left(row):
+	case j.v.skipped(row.ID) && within:
+		j.v.verdict.Rows++
+		j.v.verdict.Skipped++
+	case j.v.skipped(row.ID):
 	case j.dropped(row.ID) && within:
 		j.v.verdict.Dropped++
 	case j.dropped(row.ID):

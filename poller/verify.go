@@ -69,6 +69,8 @@ type VerifyOptions struct {
 	Reason      string         // why, for the event that tells of it
 	Total       func(rows int) // is told how many rows there are to compare
 	Compared    func(rows int) // is told of each that is read
+
+	apart int // default maxApart
 }
 
 // A Verdict is what the verification of a folder found.
@@ -80,6 +82,7 @@ type Verdict struct {
 	Hidden    int       `json:"hidden"`    // rows and events' rows the portal counts and does not show
 	Gaps      int       `json:"gaps"`      // rows the stream reports as gaps
 	Dropped   int       `json:"dropped"`   // rows so old that the stream may have dropped their events
+	Skipped   int       `json:"skipped"`   // rows without event over which an operator moved the mark
 	Unread    int       `json:"unread"`    // rows the portal counts that the mark does not account for; not compared
 	Missing   int       `json:"missing"`   // rows without event
 	Extra     int       `json:"extra"`     // events without row
@@ -178,6 +181,7 @@ func (p *Poller) Verify(ctx context.Context, folder int, o VerifyOptions) (Verdi
 
 // verify tries it until the log does not spoil it.
 func (p *Poller) verify(ctx context.Context, archive Archive, folder int, o VerifyOptions) (v *verification, err error) {
+	o.apart = cmp.Or(o.apart, maxApart)
 	for range verifyTries {
 		v = &verification{p: p, archive: archive, o: o, verdict: Verdict{Folder: folder}}
 		if err = v.run(ctx, folder); err == nil {
@@ -200,7 +204,9 @@ type verification struct {
 	mark    checkpoint.Mark // what is committed is compared, up to its newest row
 	filter  checkpoint.Filtered
 	drops   bool
-	total   int // rows the portal counted when they were read last
+	total   int       // rows the portal counted when they were read last
+	since   uint64    // what was stored up to here was published again
+	skips   []skipped // rows an operator has left out
 	verdict Verdict
 }
 
@@ -216,6 +222,9 @@ func (v *verification) run(ctx context.Context, folder int) (err error) {
 	}
 	v.filter = v.p.inForce(v.mark)
 	if v.drops, err = v.archive.Drops(ctx); err != nil {
+		return err
+	}
+	if err := v.changes(ctx); err != nil {
 		return err
 	}
 	if err := v.countUnread(ctx); err != nil {
