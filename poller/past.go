@@ -25,7 +25,7 @@ func (s *Schedule) conclude(t *turn, r Report, err error) {
 	case errors.Is(err, checkpoint.ErrConflict) || shared(err):
 		return
 	case err == nil && r.Reason == "" && !r.More && r.Unread == 0:
-		t.over = true
+		t.standing.Over = true
 	case err == nil && r.Commits > 0:
 		t.vain = 0
 	default:
@@ -44,7 +44,7 @@ func (s *Schedule) isOver(folder int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.folders[folder]
-	return t != nil && t.over
+	return t != nil && t.standing.Over
 }
 
 // awaitOver waits until every folder is over or given up.
@@ -53,7 +53,7 @@ func (s *Schedule) awaitOver(ctx context.Context) error {
 		s.mu.Lock()
 		left, changed := 0, s.changed
 		for _, t := range s.folders {
-			if !t.over && !t.givenUp {
+			if !t.standing.Over && !t.givenUp {
 				left++
 			}
 		}
@@ -81,7 +81,7 @@ func (s *Schedule) skipOver(ctx context.Context, missing map[int]queue.Lane) err
 		delete(missing, folder)
 		s.mu.Lock()
 		t := s.folders[folder]
-		t.over, t.standing.State, t.standing.Reason, t.standing.Err = true, mark.State, "", nil
+		t.standing.Over, t.standing.State, t.standing.Reason, t.standing.Err = true, mark.State, "", nil
 		s.rouse()
 		s.mu.Unlock()
 	}

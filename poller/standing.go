@@ -26,6 +26,7 @@ type Standing struct {
 	Tried    time.Time        // end of the last poll, whatever came of it
 	Due      time.Time        // of the next poll, if no other replica polled it since
 	Polling  bool             // this process polls it at this moment
+	Over     bool             // it was read to its end, and that is all that is wanted
 	Err      error            // why the last poll failed; nil when it did not
 }
 

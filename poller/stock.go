@@ -68,7 +68,7 @@ func (s *Schedule) missing(there map[int]bool) map[int]queue.Lane {
 	defer s.mu.Unlock()
 	missing := make(map[int]queue.Lane)
 	for folder, t := range s.folders {
-		if !there[folder] && !t.over {
+		if !there[folder] && !t.standing.Over {
 			missing[folder] = s.lane(t)
 		}
 	}

@@ -20,8 +20,7 @@ type turn struct {
 	hint     hint
 	told     bool // that it cannot be polled
 
-	over    bool // a past was read to its end
-	givenUp bool // … or cannot be
+	givenUp bool // a past cannot be read to its end
 	vain    int  // polls in a row that brought a past no further
 
 	withoutIDs bool // its log had none at the last poll
@@ -139,7 +138,7 @@ func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Repor
 		return queue.Hinted, retry, false
 	}
 	t.due = now.Add(wait)
-	return lane, wait, t.over
+	return lane, wait, t.standing.Over
 }
 
 // giveBack returns a lease. What cannot be returned comes back when the lease

@@ -218,8 +218,16 @@ func (c *commit) search(ctx context.Context) error {
 // an answer sent to a lost connection is lost too.
 func (j *JetStream) whileConnected(ctx context.Context, limit time.Duration) (context.Context, func()) {
 	ctx, cancelTimer := context.WithTimeoutCause(ctx, limit, nats.ErrTimeout)
+	ctx, end := whileConnected(ctx, j.nc)
+	return ctx, func() {
+		end()
+		cancelTimer()
+	}
+}
+
+func whileConnected(ctx context.Context, nc *nats.Conn) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	lost := j.nc.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	lost := nc.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -231,9 +239,8 @@ func (j *JetStream) whileConnected(ctx context.Context, limit time.Duration) (co
 	}()
 	return ctx, func() {
 		cancel(nil)
-		cancelTimer()
 		<-done
-		j.nc.RemoveStatusListener(lost)
+		nc.RemoveStatusListener(lost)
 	}
 }
 

@@ -18,8 +18,10 @@
 // user may do. marks.go reads marks, markcopy.go keeps a copy of them, recover.go and
 // stored.go go on without one, published.go, events.go and scan.go read events back. queue.go, lane.go,
 // lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
-// it. view.go and question.go show how the work stands, without taking part in it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
-// localrepair.go are the server inside the program, localaddress.go says where it is.
+// it. job.go is about streams beside, into which history is read again. view.go and
+// question.go show how the work stands, without taking part in it. connect.go,
+// identity.go and refusal.go connect; localnats.go, locallog.go and localrepair.go
+// are the server inside the program, localaddress.go says where it is.
 // The files of reader.go read the stream for others, with or without a durable consumer.
 //
 // The package does not know where events come from, nor when to poll.
@@ -70,6 +72,9 @@ type Options struct {
 	Replicas int           // copies the cluster keeps; 1 when zero
 	MaxAge   time.Duration // how long events stay; zero means for ever
 	MaxBytes int64         // how much disk the stream may take; zero means no limit
+
+	// Metadata is put on the stream when it is created, for people and tools.
+	Metadata map[string]string
 
 	// Commit is how events and marks are stored; Auto when empty.
 	Commit Mode

@@ -49,6 +49,14 @@ type ReaderOptions struct {
 	// reader remembers nothing.
 	Durable string
 
+	// For is the command that reads; its consumers show it. "tail" when empty.
+	For string
+
+	// Metadata, when set, is asked what a durable consumer is to keep beside its
+	// position when it is created: end is the last sequence of the stream by
+	// then. See Reader.Metadata.
+	Metadata func(end uint64) map[string]string
+
 	// Told, when set, hears what an operator wants to know and what does not
 	// end the reading. It must not block.
 	Told func(text string)
@@ -119,6 +127,7 @@ func newReader(nc *nats.Conn, js jetstream.JetStream, o ReaderOptions) *Reader {
 	if o.Told == nil {
 		o.Told = func(string) {}
 	}
+	o.For = cmp.Or(o.For, "tail")
 	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
 	r := &Reader{o: o, nc: nc, js: js}
 	r.place.Store(&readerPlace{name: o.Durable})
@@ -159,6 +168,17 @@ func (r *Reader) begin(first uint64) {
 // Resumed reports whether the durable consumer was there before this reader, and
 // after which sequence it goes on, whatever ReaderOptions.From says.
 func (r *Reader) Resumed() (after uint64, is bool) { return r.found.AckFloor.Stream, r.resumed }
+
+// Metadata is what the durable consumer keeps beside its position, whoever
+// created it.
+func (r *Reader) Metadata() map[string]string { return r.found.Config.Metadata }
+
+// Pending is how many messages there were to read when the reader was opened,
+// those included that were delivered before and not done with.
+func (r *Reader) Pending() uint64 { return r.found.NumPending + uint64(r.found.NumAckPending) }
+
+// Begin is where reading begins, before Read: nothing asked for lies below it.
+func (r *Reader) Begin() uint64 { return r.last + 1 }
 
 // End is the last sequence the stream held when the reader was opened.
 func (r *Reader) End() uint64 { return r.end }
@@ -245,6 +265,18 @@ func (r *Reader) Flush(ctx context.Context) error {
 	defer cancel()
 	if err := r.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("acknowledge: %w; the last events will come again", err)
+	}
+	return nil
+}
+
+// Forget removes the durable consumer, once Read has returned: what was read is
+// not remembered any more.
+func (r *Reader) Forget(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	err := r.js.DeleteConsumer(ctx, r.o.Stream, r.o.Durable)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("remove consumer %s of stream %s: %w", r.o.Durable, r.o.Stream, r.explain(err))
 	}
 	return nil
 }

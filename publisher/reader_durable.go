@@ -67,11 +67,14 @@ func (r *Reader) durableConfig() jetstream.ConsumerConfig {
 	config := jetstream.ConsumerConfig{
 		Name:          r.o.Durable,
 		Durable:       r.o.Durable,
-		Description:   "docspace-nats tail",
+		Description:   "docspace-nats " + r.o.For,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       r.o.ackWait,
 		MaxDeliver:    -1, // a sink that is down for a week must not cost an event
 		MaxAckPending: DurablePending,
+	}
+	if r.o.Metadata != nil {
+		config.Metadata = r.o.Metadata(r.end)
 	}
 	r.o.From.apply(&config)
 	return config

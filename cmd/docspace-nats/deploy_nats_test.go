@@ -353,7 +353,11 @@ const monitorInbox = "_INBOX_monitor"
 // listens and stores.
 func natsServer(t *testing.T) (url string) {
 	t.Helper()
-	opts := natsOptions(t)
+	return natsServerWith(t, natsOptions(t))
+}
+
+func natsServerWith(t *testing.T, opts *server.Options) (url string) {
+	t.Helper()
 	opts.Host, opts.Port, opts.HTTPPort, opts.StoreDir = "127.0.0.1", server.RANDOM_PORT, 0, t.TempDir()
 	opts.NoLog, opts.NoSigs = true, true
 	srv, err := server.NewServer(opts)

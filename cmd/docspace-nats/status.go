@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"docspace-nats/publisher"
 )
@@ -73,15 +74,20 @@ its work, or if no connector answers.`,
 			return runStatus(cmd.Context(), cfg, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	flags := cmd.Flags()
+	cmd.Flags().AddFlagSet(statusFlags(&o))
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+func statusFlags(o *statusOptions) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("status", pflag.ContinueOnError)
 	flags.StringSliceVar(&o.folders, "folder", nil, "only this folder id; may be repeated")
 	flags.BoolVar(&o.attention, "attention", false, "only folders that need attention; exit status 1 if somebody should look")
 	flags.IntVar(&o.limit, "limit", -1, "show so many folders; 0: all; 50 on a terminal, otherwise all")
 	flags.StringVar(&o.watch, "watch", "", "show it again and again, until interrupted, each time after so long")
 	flags.Lookup("watch").NoOptDefVal = watchDefault
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object; with --watch, one in each line")
-	flags.SortFlags = false
-	return cmd
+	return flags
 }
 
 // check judges all flags and fills in what depends on others.

@@ -49,7 +49,7 @@ type folderStatus struct {
 	LastError   *string          `json:"last_error"`
 	Gaps        *int             `json:"gaps"`   // rows reported since the replicas started
 	Writer      string           `json:"writer"` // of the mark
-	Lane        queue.Lane       `json:"lane"`   // of the queue
+	Lane        *queue.Lane      `json:"lane"`   // of the queue; "" when it lies in none
 	Since       *time.Time       `json:"since"`  // first mark
 }
 
@@ -132,7 +132,9 @@ func folders(named []int, marks []checkpoint.Mark, live map[int]folderLive, lane
 		if polls, has := live[folder]; has {
 			f.add(m, polls)
 		}
-		f.Lane = lanes[folder]
+		if lane := lanes[folder]; lanes != nil {
+			f.Lane = &lane
+		}
 		f.judge()
 		all = append(all, f)
 	}
@@ -150,19 +152,28 @@ func folderOf(m checkpoint.Mark) folderStatus {
 	}
 }
 
-// add adds what the replicas know. About the state the mark is right: each change
-// of it is stored.
+// add adds what the replicas know. About the state the mark is right, since each
+// change of it is stored; about its reason the last poll.
 func (f *folderStatus) add(m checkpoint.Mark, live folderLive) {
 	if m.Revision == 0 {
-		f.State, f.Reason = live.State, schema.Text(live.Reason)
+		f.State = live.State
+	}
+	if live.State == f.State {
+		f.Reason = schema.Text(live.Reason)
 	}
 	f.Title = schema.Text(live.Title)
-	if !live.Polled.IsZero() {
+	if !live.Polled.IsZero() && countable(f.State) {
 		f.Unread = &live.Unread
 	}
 	owner, failed := schema.Text(live.owner), schema.Text(live.Error)
 	f.LastPoll, f.NextPoll, f.Polling, f.Gaps = known(live.Polled), known(live.Due), &live.Polling, &live.Gaps
 	f.Owner, f.LastError = &owner, &failed
+}
+
+// countable reports whether the rows of a folder in this state can be counted: where
+// the portal does not show them, none is unread only as far as one knows.
+func countable(state checkpoint.State) bool {
+	return state != checkpoint.Blind && state != checkpoint.Gone && state != checkpoint.Rewound
 }
 
 // judge says whether the folder needs attention, as /readyz does.

@@ -126,7 +126,7 @@ func (r *statusReport) summary() string {
 	}
 	s += fmt.Sprintf(", %d rows accounted for, %s unread", t.Accounted, unreadText(t.Unread))
 	if t.Unread != nil && t.Unknown > 0 {
-		s += fmt.Sprintf(" and not known of %d folders", t.Unknown)
+		s += fmt.Sprintf(", not known of %d", t.Unknown)
 	}
 	return s + fmt.Sprintf("; %d need attention", t.Attention)
 }

@@ -66,7 +66,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
 		return c, err
 	}
-	marks, err := c.openLedger(ctx, cfg.NATS, wait, log)
+	marks, err := c.openLedger(ctx, streamOptions(cfg.NATS), wait, log)
 	if err != nil {
 		return c, err
 	}
@@ -159,9 +159,9 @@ func newPortal(cfg Config, privacy schema.Privacy, patience time.Duration, obser
 
 // openLedger opens the stream and reads the marks in it. While servers come and go
 // it tries again, for as long as connectNATS would.
-func (c *connector) openLedger(ctx context.Context, cfg NATSConfig, wait time.Duration, log zerolog.Logger) (marks []checkpoint.Mark, err error) {
+func (c *connector) openLedger(ctx context.Context, options publisher.Options, wait time.Duration, log zerolog.Logger) (marks []checkpoint.Mark, err error) {
 	open := func() (err error) {
-		if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg)); err == nil {
+		if c.ledger, err = publisher.Open(ctx, c.nc, options); err == nil {
 			marks, err = c.ledger.Marks(ctx)
 		}
 		if err != nil && (wait == 0 || c.nc.IsClosed() || !publisher.Unanswered(err)) {
