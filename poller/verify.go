@@ -70,7 +70,8 @@ type VerifyOptions struct {
 	Total       func(rows int) // is told how many rows there are to compare
 	Compared    func(rows int) // is told of each that is read
 
-	apart int // default maxApart
+	apart int             // default maxApart
+	after checkpoint.Mark // rows it accounts for were verified; without revision: none were
 }
 
 // A Verdict is what the verification of a folder found.
@@ -91,6 +92,9 @@ type Verdict struct {
 	Different int       `json:"different"` // events that are not what their row becomes
 	Repaired  int       `json:"repaired"`  // of the missing, stored now
 	Findings  []Finding `json:"findings"`  // the first MaxFindings
+
+	mark  checkpoint.Mark // up to which was compared
+	whole bool            // and from the beginning
 }
 
 // Kinds of Finding.
@@ -111,6 +115,14 @@ type Finding struct {
 	Sequence uint64    `json:"sequence,omitzero"` // of the event in the stream
 	Detail   string    `json:"detail,omitzero"`
 	Repaired bool      `json:"repaired,omitzero"`
+}
+
+// findingKinds are all of them.
+var findingKinds = []string{Missing, Extra, Twice, Disorder, Different}
+
+// counts returns how many findings there are of each kind.
+func (v Verdict) counts() map[string]int {
+	return map[string]int{Missing: v.Missing - v.Repaired, Extra: v.Extra, Twice: v.Twice, Disorder: v.Disorder, Different: v.Different}
 }
 
 // Equal reports whether the stream holds what the portal shows, no more and no
@@ -220,6 +232,11 @@ func (v *verification) run(ctx context.Context, folder int) (err error) {
 	if f, err := v.p.portal.Folder(ctx, folder); err == nil {
 		v.p.Describe(f)
 	}
+	v.verdict.mark = v.mark
+	if v.o.after.Changes != v.mark.Changes || v.mark.Newest() == 0 {
+		v.o.after = checkpoint.Mark{} // all is to be compared again
+	}
+	v.since, v.verdict.whole = v.o.after.Revision, v.o.after.Revision == 0
 	v.filter = v.p.inForce(v.mark)
 	if v.drops, err = v.archive.Drops(ctx); err != nil {
 		return err

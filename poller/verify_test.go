@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -408,15 +409,15 @@ func TestOnlyWhatIsOutOfPlaceIsKeptAndNotTooMuchOfIt(t *testing.T) {
 // A watched ledger tells when a reading of all events begins.
 type watchedLedger struct {
 	*checkpointtest.Memory
-	readings int
+	readings atomic.Int32
 	begins   func(reading int)
 }
 
 func (w *watchedLedger) Stored(ctx context.Context, folder int, after uint64, most int, each func(uint64, string, []byte) error) (uint64, bool, error) {
 	if after == 0 {
-		w.readings++
+		w.readings.Add(1)
 	}
-	w.begins(w.readings)
+	w.begins(int(w.readings.Load()))
 	return w.Memory.Stored(ctx, folder, after, most, each)
 }
 
@@ -465,8 +466,8 @@ func TestWhatComesOrGoesBetweenTwoReadingsIsNoFinding(t *testing.T) {
 				}
 			}}
 			v, err := New(r.client, ledger, Options{Feed: r.poller.opts.Feed}).Verify(t.Context(), r.room, VerifyOptions{})
-			if err != nil || !v.Equal() || len(v.Findings)+v.Unread > 0 || ledger.readings != 2 {
-				t.Errorf("%+v, %d readings: %v", v, ledger.readings, err)
+			if err != nil || !v.Equal() || len(v.Findings)+v.Unread > 0 || ledger.readings.Load() != 2 {
+				t.Errorf("%+v, %d readings: %v", v, ledger.readings.Load(), err)
 			}
 		})
 	}
