@@ -185,9 +185,9 @@ func seen(mark checkpoint.Mark) bool {
 }
 
 // mode tells history from what happened while the folder was watched, for
-// consumers that alert on bursts.
+// consumers that alert on bursts. What is published again is history.
 func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
-	if !seen(mark) && row.Date.Before(p.opts.Began) {
+	if !seen(mark) && (row.Date.Before(p.opts.Began) || !row.Date.After(mark.Again)) {
 		return schema.Backfill
 	}
 	return schema.Live
