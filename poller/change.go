@@ -32,8 +32,10 @@ type Move struct {
 	// To is where a reset goes to and a set comes from: rows dated at it or later
 	// are read again, or left to be read. Zero is the beginning to a reset, and to
 	// a set now.
-	To   time.Time
-	Mark checkpoint.Mark // to be imported
+	To time.Time
+	// Mark is to be imported, Replace allows that where the folder has one.
+	Mark    checkpoint.Mark
+	Replace bool
 }
 
 // A Change is a move worked out for the mark a folder has.
@@ -264,6 +266,9 @@ func (s survey) setting(c *Change) error {
 func (p *Poller) importing(c *Change) error {
 	if err := p.opts.Feed.Owns(c.Mark); err != nil {
 		return err
+	}
+	if c.Prev.Revision > 0 && !c.Replace {
+		return errors.New("it has a mark already, which is not to be replaced; import it with --replace, or leave it out of the file")
 	}
 	c.Next = c.Mark.Imported(c.Prev)
 	c.Again, c.Skipped = max(0, c.Prev.Accounted-c.Mark.Accounted), max(0, c.Mark.Accounted-c.Prev.Accounted)

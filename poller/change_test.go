@@ -429,8 +429,11 @@ func TestWhatCannotBeChangedIsSaidWithTheReason(t *testing.T) {
 		t.Errorf("a mark at the top: %v", err)
 	}
 	other := checkpoint.Mark{Folder: r.room, Accounted: 3, Portal: "other.example.com"}
-	if _, err := r.poller.Plan(t.Context(), r.room, Move{Command: ImportMark, Mark: other}); err == nil || !strings.Contains(err.Error(), "other.example.com") {
+	if _, err := r.poller.Plan(t.Context(), r.room, Move{Command: ImportMark, Mark: other, Replace: true}); err == nil || !strings.Contains(err.Error(), "other.example.com") {
 		t.Errorf("the mark of another portal: %v", err)
+	}
+	if _, err := r.poller.Plan(t.Context(), r.room, Move{Command: ImportMark, Mark: r.mark(t)}); err == nil || !strings.Contains(err.Error(), "--replace") {
+		t.Errorf("a mark that is there: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -447,7 +450,7 @@ func TestAnImportedMarkIsGoneOnWith(t *testing.T) {
 	saved := r.mark(t)
 	r.act(60)
 	r.poll(t)
-	if c := r.change(t, Move{Command: ImportMark, Mark: saved}); c.Again != 60 || c.Skipped != 0 {
+	if c := r.change(t, Move{Command: ImportMark, Mark: saved, Replace: true}); c.Again != 60 || c.Skipped != 0 {
 		t.Fatalf("%v", c)
 	}
 	r.poll(t)

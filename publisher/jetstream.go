@@ -171,6 +171,25 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	return j, nil
 }
 
+// Attach is Open for a stream that is there: it creates nothing, and leaves what
+// is absent beside the stream to a connector.
+func Attach(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+	j, err := newJetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	err = j.untilLed(ctx, func() error { return j.look(ctx) })
+	switch {
+	case j.findings.Err() != nil:
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, j.findings.Err())
+	case err != nil:
+		return nil, err
+	case j.absent:
+		return nil, fmt.Errorf("stream %s: %w; is NATS_STREAM right, and has a connector run?", j.o.Stream, jetstream.ErrStreamNotFound)
+	}
+	return j, nil
+}
+
 // prepare is the one place where streams are created. It goes on to the next
 // when the one before is there and sound.
 func (j *JetStream) prepare(ctx context.Context) (err error) {

@@ -79,7 +79,7 @@ Settings are environment variables; docspace-nats run --help lists them.`,
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(), demoCommand(), checkCommand(), tailCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), demoCommand(), checkCommand(), tailCommand(), checkpointCommand(), schemaCommand(), versionCommand())
 	return root
 }
 
