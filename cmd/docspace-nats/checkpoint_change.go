@@ -163,11 +163,14 @@ func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, move
 	var failed []error
 	for _, plan := range plans {
 		done, err := plan.Make(ctx, o.reason, func(c poller.Change) error { return talk.anew(ctx, c) })
-		if err != nil {
+		switch {
+		case errors.Is(err, poller.ErrNothingToChange):
+			talk.say("%v", err) // a connector has published all of it meanwhile
+		case err != nil:
 			failed = append(failed, err)
-			continue
+		default:
+			talk.done(done)
 		}
-		talk.done(done)
 	}
 	return errors.Join(errors.Join(failed...), talk.finish())
 }
