@@ -131,7 +131,7 @@ func checkpointImportCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Put saved marks into a stream",
 		Long: `import puts the marks of a file that export wrote into the stream, which is created if
-it is absent; - reads standard input. Folders that have a mark already are refused,
+it is absent, but not by --dry-run; - reads standard input. Folders that have a mark already are refused,
 unless --replace is given. Nothing is asked of the portal: the marks are believed, and
 a folder whose log is another one becomes rewound when it is polled.
 
