@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -36,8 +35,11 @@ func (b *backfill) intoLive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseOld(ctx, b.portal, ids, newLogger(b.quiet(), b.stderr)); err != nil {
+		return err
+	}
 	p := newPlan("", backfillJob{Folders: open, From: from}, marks, b.cfg.Poll.RequestsPerMinute)
-	if err := errors.Join(b.describe(ctx, open), ctx.Err()); err != nil {
+	if err := b.describe(ctx, open); err != nil {
 		return err
 	}
 	if err := b.count(ctx, p); err != nil {
