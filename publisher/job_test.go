@@ -129,13 +129,13 @@ func TestWhoWorksOnAJobIsHeardUntilItLeaves(t *testing.T) {
 	if running, err := Running(t.Context(), nc, jobs...); err != nil || running["a"] != 2 || running["b"] != 0 {
 		t.Errorf("%v, %v", running, err)
 	}
-	leave()
+	time.AfterFunc(replicaBeat+replicaBeat/4, leave) // they were heard by then
+	if running, err := Running(t.Context(), nc, jobs...); err != nil || len(running) != 0 {
+		t.Errorf("%v, %v", running, err)
+	}
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}
-	if running, err := Running(t.Context(), nc, jobs...); err != nil || len(running) != 0 {
-		t.Errorf("%v, %v", running, err)
 	}
 }
