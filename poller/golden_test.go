@@ -123,7 +123,24 @@ func connectorEvents() map[string]schema.Event {
 			events[name] = event
 		}
 	}
+	maps.Copy(events, changedEvents())
 	return events
+}
+
+// changedEvents are what an operator's change of a mark says.
+func changedEvents() map[string]schema.Event {
+	number := func(n int64) *int64 { return &n }
+	return map[string]schema.Event{
+		"connector-mark-changed-reset": goldenFeed.Connector(schema.MarkChanged, 70441, schema.Live, recorded, schema.Connector{
+			Reason: "reset", Detail: "the index was lost", Accounted: number(0), AccountedBefore: number(1312),
+			Anchor: recorded.AddDate(-1, 0, 0), AnchorBefore: recorded.AddDate(0, -6, 0), Again: number(1312), Skipped: number(0),
+			Changes: 2, Writer: "host-3/4711",
+		}),
+		"connector-mark-changed-set": goldenFeed.Connector(schema.MarkChanged, 70441, schema.Live, recorded, schema.Connector{
+			Reason: "set", Detail: "history is not wanted", Accounted: number(90_000), AccountedBefore: number(1312),
+			Again: number(0), Skipped: number(88_688), Changes: 1, Writer: "host-3/4711",
+		}),
+	}
 }
 
 // goldenKey is the key of the golden pseudonyms.

@@ -12,7 +12,8 @@
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
-// portals.go keeps the folders of two portals apart, tooold.go refuses portals that
+// verify.go compares a folder with its events, with join.go, print.go, suspect.go,
+// hashed.go and mend.go. portals.go keeps the folders of two portals apart, tooold.go refuses portals that
 // cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
 // discover.go which folders, past.go when all is read that is to be read; hint.go, hint_queue.go and ancestry.go follow webhooks.

@@ -23,6 +23,9 @@ type Standing struct {
 	Since    time.Time        // when this process began to watch it
 	Polled   time.Time        // end of the last poll the portal answered
 	Complete time.Time        // start of the last poll that proved it complete
+	Tried    time.Time        // end of the last poll, whatever came of it
+	Due      time.Time        // of the next poll, if no other replica polled it since
+	Polling  bool             // this process polls it at this moment
 	Over     bool             // it was read to its end, and that is all that is wanted
 	Err      error            // why the last poll failed; nil when it did not
 }
@@ -38,7 +41,7 @@ func (s Standing) Fresh() time.Time {
 
 // polled takes over the outcome of a poll.
 func (s *Standing) polled(began, ended time.Time, r Report, err error) {
-	s.Err = err
+	s.Err, s.Tried = err, ended
 	if err != nil {
 		return
 	}
@@ -55,10 +58,18 @@ func (s *Schedule) Standings() []Standing {
 	defer s.mu.Unlock()
 	all := make([]Standing, 0, len(s.folders))
 	for _, t := range s.folders {
-		all = append(all, t.standing)
+		standing := t.standing
+		standing.Due, standing.Polling = t.due, t.polled
+		all = append(all, standing)
 	}
 	slices.SortFunc(all, func(a, b Standing) int { return cmp.Compare(a.Folder, b.Folder) })
 	return all
+}
+
+// Title returns what events say a folder is called, "" where that is unknown or
+// hidden.
+func (s *Schedule) Title(folder int) string {
+	return s.poller.opts.Feed.Privacy.Title(s.poller.description(folder).Title)
 }
 
 // discovery is when and how the folders to watch were last looked for.

@@ -170,14 +170,16 @@ func (e apiError) fit() int {
 	return max(0, min(limit-1, MaxEvents)) // one is the mark
 }
 
+func (j *JetStream) classify(e apiError) (verdict, error) { return classify(j.o.Stream, e) }
+
 // classify turns a JetStream error into ours.
-func (j *JetStream) classify(e apiError) (verdict, error) {
+func classify(stream string, e apiError) (verdict, error) {
 	class, listed := answers[e.Code]
 	if !listed && e.Status < 500 && e.Status != 429 {
 		class.verdict = never
 	}
 	return class.verdict, &StoreError{
-		Stream: j.o.Stream,
+		Stream: stream,
 		Code:   e.Code,
 		Reason: e.Description,
 		Hint:   class.hint,
@@ -194,9 +196,11 @@ func verdictOf(err error) verdict {
 	return never
 }
 
+func (j *JetStream) unanswered(err error) (verdict, error) { return unanswered(j.nc, j.o.Stream, err) }
+
 // unanswered is an attempt without an answer: what was stored is unknown.
-func (j *JetStream) unanswered(err error) (verdict, error) {
-	e := &StoreError{Stream: j.o.Stream, Later: true, err: err}
+func unanswered(nc *nats.Conn, stream string, err error) (verdict, error) {
+	e := &StoreError{Stream: stream, Later: true, err: err}
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
 		e.Reason, e.Hint, e.Later = "an event is larger than the server takes", "raise max_payload of the server", false
@@ -207,7 +211,7 @@ func (j *JetStream) unanswered(err error) (verdict, error) {
 		e.Reason = "not connected to NATS"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		e.Reason = "no answer"
-		if last := j.nc.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
+		if last := nc.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
 			e.Hint = "the server also said: " + last.Error()
 		}
 	default:

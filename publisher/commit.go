@@ -187,15 +187,23 @@ func (c *commit) first(ctx context.Context) func(*nats.Msg) error {
 
 // search finds events of the folder that no mark accounts for, leaves out those
 // of them that are of this commit, and lets the mark tell where the others are.
+//
+// Where an operator changes the mark, what lies above it may grow until the
+// change is stored, and the next commit looks for it anew: by then message ids
+// are others. What lies below a mark that is put back is to be stored again.
 func (c *commit) search(ctx context.Context) error {
-	found, err := c.j.readOn(ctx, c.prev, c.stored)
+	prev, changed := c.prev, c.prev.ChangedBy(c.next)
+	if changed && c.next.Accounted < c.prev.Accounted {
+		prev.Unsettled = 0
+	}
+	found, err := c.j.readOn(ctx, prev, c.stored)
 	if err != nil {
 		return err
 	}
 	c.stored = found
 	c.b.leaveOut(found)
 	unsettled := uint64(0)
-	if !found.empty() && !found.settledBy(c.next, c.b.events) {
+	if changed && prev.Revision > 0 || !found.empty() && !found.settledBy(c.next, c.b.events) {
 		unsettled = found.from
 	}
 	if unsettled == c.next.Unsettled {
@@ -210,8 +218,16 @@ func (c *commit) search(ctx context.Context) error {
 // an answer sent to a lost connection is lost too.
 func (j *JetStream) whileConnected(ctx context.Context, limit time.Duration) (context.Context, func()) {
 	ctx, cancelTimer := context.WithTimeoutCause(ctx, limit, nats.ErrTimeout)
+	ctx, end := whileConnected(ctx, j.nc)
+	return ctx, func() {
+		end()
+		cancelTimer()
+	}
+}
+
+func whileConnected(ctx context.Context, nc *nats.Conn) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	lost := j.nc.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	lost := nc.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -223,9 +239,8 @@ func (j *JetStream) whileConnected(ctx context.Context, limit time.Duration) (co
 	}()
 	return ctx, func() {
 		cancel(nil)
-		cancelTimer()
 		<-done
-		j.nc.RemoveStatusListener(lost)
+		nc.RemoveStatusListener(lost)
 	}
 }
 

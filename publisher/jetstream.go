@@ -16,9 +16,10 @@
 // and mode.go commit, answer.go says what the server's answers mean. stream.go asks for
 // what rules.go, streamrules.go and copyrules.go judge, permission.go tries what this
 // user may do. marks.go reads marks, markcopy.go keeps a copy of them, recover.go and
-// stored.go go on without one, published.go and scan.go read events back. queue.go, lane.go,
+// stored.go go on without one, published.go, events.go and scan.go read events back. queue.go, lane.go,
 // lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
-// it. job.go is about streams beside, into which history is read again. connect.go,
+// it. job.go is about streams beside, into which history is read again. view.go and
+// question.go show how the work stands, without taking part in it. connect.go,
 // identity.go and refusal.go connect; localnats.go, locallog.go and localrepair.go
 // are the server inside the program, localaddress.go says where it is.
 // The files of reader.go read the stream for others, with or without a durable consumer.
@@ -175,10 +176,29 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	return j, nil
 }
 
+// OpenExisting is Open for commands beside the connector: it creates nothing, and
+// returns an error that says what to do when there is no such stream.
+func OpenExisting(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+	j, err := newJetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.look(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.findings.Err(); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
+	}
+	if j.absent {
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
+	}
+	return j, nil
+}
+
 // prepare is the one place where streams are created. It goes on to the next
 // when the one before is there and sound.
 func (j *JetStream) prepare(ctx context.Context) (err error) {
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+	if j.refused, err = j.refusedOf(ctx, Permissions(j.o)); err != nil {
 		return err
 	}
 	if j.findings, err = j.prepareStream(ctx); err != nil {
@@ -226,7 +246,7 @@ func Inspect(ctx context.Context, nc *nats.Conn, o Options, fix bool) (Inspectio
 
 // look is prepare without creating anything.
 func (j *JetStream) look(ctx context.Context) (err error) {
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+	if j.refused, err = j.refusedOf(ctx, Permissions(j.o)); err != nil {
 		return err
 	}
 	f, findings, err := j.survey(ctx)

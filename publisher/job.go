@@ -95,24 +95,17 @@ func FindJob(ctx context.Context, nc *nats.Conn, o Options, name string) (Job, b
 	return job, ok, nil
 }
 
-// StoredMarks returns the marks of all folders in the stream of the options, none
-// when there is no stream, and creates nothing.
+// StoredMarks returns the marks of all folders in the stream of the options, as
+// View.Marks does, none when there is no stream.
 func StoredMarks(ctx context.Context, nc *nats.Conn, o Options) ([]checkpoint.Mark, error) {
-	j, err := newJetStream(nc, o)
-	if err != nil {
-		return nil, err
-	}
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
-		return nil, err
-	}
-	marks, err := j.Marks(ctx)
+	view, err := Look(ctx, nc, o)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, refusedOr(nc, err)
 	}
-	return marks, nil
+	return view.Marks(ctx)
 }
 
 // Running returns how many processes work on each of these jobs at the moment, by

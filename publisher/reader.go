@@ -49,6 +49,14 @@ type ReaderOptions struct {
 	// reader remembers nothing.
 	Durable string
 
+	// For is the command that reads; its consumers show it. "tail" when empty.
+	For string
+
+	// Metadata, when set, is asked what a durable consumer is to keep beside its
+	// position when it is created: end is the last sequence of the stream by
+	// then. See Reader.Metadata.
+	Metadata func(end uint64) map[string]string
+
 	// Told, when set, hears what an operator wants to know and what does not
 	// end the reading. It must not block.
 	Told func(text string)
@@ -63,8 +71,8 @@ type Delivery struct {
 	Stored  time.Time
 	Data    []byte
 
-	msg   jetstream.Msg
-	epoch uint64 // of the reader, when it was handed out
+	msg  jetstream.Msg
+	hand *inHand // that it is in
 }
 
 // A Reader reads messages of a stream in the order in which they are stored,
@@ -78,18 +86,18 @@ type Reader struct {
 	reconnects uint64    // of the connection, when the stream was last looked at
 	end        uint64    // last sequence of the stream at the start
 	last       uint64    // handed out
-	first      uint64    // the lowest handed out: one below it was not, though it comes later
 	newest     time.Time // when the newest of those handed out was stored
 
 	consumer  jetstream.Consumer
 	made      uint64                  // how often the connection had been made again before the consumer was
 	found     *jetstream.ConsumerInfo // before it was put back
 	resumed   bool                    // the durable consumer was there when the reader was opened
-	delivered uint64                  // messages the consumer had delivered when it was attached
+	delivered uint64                  // messages the consumer has delivered and we received, or that were lost before it was attached
+	scattered bool                    // it was not put back: see gather
 	place     atomic.Pointer[readerPlace]
-	done      atomic.Uint64 // Done was called for this one
-	epoch     atomic.Uint64 // grows when the stream has forgotten what was handed out
-	behind    uint64        // messages that were still to come at the last one
+	done      atomic.Uint64          // Done was called for this one
+	inHand    atomic.Pointer[inHand] // another one when the stream has forgotten what was handed out
+	behind    uint64                 // messages that were still to come at the last one
 }
 
 // A readerPlace is how far one consumer was read, for Drained.
@@ -101,29 +109,43 @@ type readerPlace struct {
 // OpenReader finds the stream and the place in it. The connection stays the
 // caller's.
 func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, error) {
-	if o.Told == nil {
-		o.Told = func(string) {}
-	}
-	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
-	r := &Reader{o: o, nc: nc}
-	r.place.Store(&readerPlace{name: o.Durable})
-	var err error
-	if r.js, err = jetstream.NewWithDomain(nc, o.Domain); o.Domain == "" {
-		r.js, err = jetstream.New(nc)
+	js, err := jetstream.NewWithDomain(nc, o.Domain)
+	if o.Domain == "" {
+		js, err = jetstream.New(nc)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("JetStream client: %w", err)
 	}
+	r := newReader(nc, js, o)
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newReader(nc *nats.Conn, js jetstream.JetStream, o ReaderOptions) *Reader {
+	if o.Told == nil {
+		o.Told = func(string) {}
+	}
+	o.For = cmp.Or(o.For, "tail")
+	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
+	r := &Reader{o: o, nc: nc, js: js}
+	r.place.Store(&readerPlace{name: o.Durable})
+	r.inHand.Store(new(inHand))
+	return r
+}
+
+func (r *Reader) start(ctx context.Context) error {
 	info, err := r.stream(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.created, r.end, r.resumed = info.Created, info.State.LastSeq, o.Durable != ""
+	r.created, r.end, r.resumed = info.Created, info.State.LastSeq, r.o.Durable != ""
 	if err := r.attach(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	r.begin(info.State.FirstSeq)
-	return r, nil
+	return nil
 }
 
 // begin notes what need not be read, and tells what cannot be: the server moves
@@ -146,6 +168,17 @@ func (r *Reader) begin(first uint64) {
 // Resumed reports whether the durable consumer was there before this reader, and
 // after which sequence it goes on, whatever ReaderOptions.From says.
 func (r *Reader) Resumed() (after uint64, is bool) { return r.found.AckFloor.Stream, r.resumed }
+
+// Metadata is what the durable consumer keeps beside its position, whoever
+// created it.
+func (r *Reader) Metadata() map[string]string { return r.found.Config.Metadata }
+
+// Pending is how many messages there were to read when the reader was opened,
+// those included that were delivered before and not done with.
+func (r *Reader) Pending() uint64 { return r.found.NumPending + uint64(r.found.NumAckPending) }
+
+// Begin is where reading begins, before Read: nothing asked for lies below it.
+func (r *Reader) Begin() uint64 { return r.last + 1 }
 
 // End is the last sequence the stream held when the reader was opened.
 func (r *Reader) End() uint64 { return r.end }
@@ -189,9 +222,10 @@ func (r *Reader) Done(these ...Delivery) {
 		return
 	}
 	for _, d := range these {
-		if d.epoch == r.epoch.Load() { // otherwise its sequence may be another message's
+		if d.hand == r.inHand.Load() { // otherwise its sequence may be another message's
 			_ = d.msg.Ack()
 			r.done.Store(d.Seq)
+			d.hand.done(d.Seq)
 		}
 	}
 }
@@ -231,6 +265,18 @@ func (r *Reader) Flush(ctx context.Context) error {
 	defer cancel()
 	if err := r.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("acknowledge: %w; the last events will come again", err)
+	}
+	return nil
+}
+
+// Forget removes the durable consumer, once Read has returned: what was read is
+// not remembered any more.
+func (r *Reader) Forget(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	err := r.js.DeleteConsumer(ctx, r.o.Stream, r.o.Durable)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("remove consumer %s of stream %s: %w", r.o.Durable, r.o.Stream, r.explain(err))
 	}
 	return nil
 }

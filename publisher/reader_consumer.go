@@ -20,7 +20,7 @@ func (r *Reader) attach(ctx context.Context) error {
 		return r.bind(ctx)
 	}
 	config := jetstream.ConsumerConfig{
-		Name:              "tail_" + nuid.Next(),
+		Name:              r.o.For + "_" + nuid.Next(),
 		AckPolicy:         jetstream.AckNonePolicy,
 		InactiveThreshold: readForgotten,
 		MemoryStorage:     true,

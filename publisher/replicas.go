@@ -65,6 +65,9 @@ func (j *JetStream) Replicas(watches string, changed func(replicas int)) *Replic
 	}
 }
 
+// ID names this replica among the others.
+func (r *Replicas) ID() string { return r.me.ID }
+
 // Count returns how many replicas live, this one included.
 func (r *Replicas) Count() int {
 	r.mu.Lock()

@@ -67,8 +67,7 @@ func (b *backfill) workLive(ctx context.Context, p *backfillPlan, options publis
 		w.schedule.Watch(f.Folder)
 	}
 	w.divide(b.cfg.Poll.RequestsPerMinute, 1)
-	none := func(context.Context) error { return nil }
-	err = w.alongside(ctx, none, w.schedule.CatchUp)
+	err = w.alongside(ctx, w.schedule.CatchUp)
 	w.progress.finish()
 	switch {
 	case ctx.Err() != nil:

@@ -51,7 +51,7 @@ func newPlan(name string, job backfillJob, marks []checkpoint.Mark, perMinute in
 		p.Stored += f.Stored
 	}
 	if open := len(p.open()); open > 0 {
-		p.sum(pages(p.Rows-p.Stored) + 2*(open-1))
+		p.sum(requestsFor(p.Rows-p.Stored) + 2*(open-1))
 	}
 	return p
 }
@@ -94,7 +94,7 @@ func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 		f := &p.Folders[i]
 		f.Title = schema.Text(b.known[f.Folder].Title)
 		if f.State != checkpoint.Watching {
-			f.Requests = pages(f.Rows - f.Stored)
+			f.Requests = requestsFor(f.Rows - f.Stored)
 		}
 		p.Rows += f.Rows
 		requests += f.Requests
@@ -103,9 +103,9 @@ func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 	return nil
 }
 
-// pages returns how many requests it takes to read so many rows: neighbouring
+// requestsFor returns how many requests it takes to read so many rows: neighbouring
 // pages share a row, and the first and the last are asked for twice.
-func pages(rows int) int { return max(0, rows+docspace.MaxPage-2)/(docspace.MaxPage-1) + 2 }
+func requestsFor(rows int) int { return max(0, rows+docspace.MaxPage-2)/(docspace.MaxPage-1) + 2 }
 
 func (p *backfillPlan) sum(requests int) {
 	p.Requests, p.Seconds = requests, 0

@@ -23,7 +23,7 @@ import (
 
 // Passwords of the users in deploy/nats/accounts.conf, which takes them from
 // the environment of the server.
-var natsPasswords = map[string]string{"connector": "hunter2c", "reader": "hunter2r", "operator": "hunter2o"}
+var natsPasswords = map[string]string{"connector": "hunter2c", "reader": "hunter2r", "monitor": "hunter2m", "operator": "hunter2o"}
 
 func TestTheNATSConfigurationIsUnderstood(t *testing.T) {
 	t.Parallel()
@@ -108,21 +108,31 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 // what the connector sends.
 func TestTheConnectorHasThePermissionsItNeedsAndNoOther(t *testing.T) {
 	t.Parallel()
-	want, got := make(map[publisher.Operation][]string), make(map[publisher.Operation][]string)
 	live := publisher.Options{Inbox: inbox(t)}
-	for _, p := range slices.Concat(publisher.Permissions(live), publisher.Permissions(live.Job(usualJob, nil)), live.JobPermissions(usualJob)) {
+	holdPermissions(t, "connector", slices.Concat(publisher.Permissions(live), publisher.Permissions(live.Job(usualJob, nil)), live.JobPermissions(usualJob)))
+}
+
+func TestTheMonitorHasThePermissionsItNeedsAndNoOther(t *testing.T) {
+	t.Parallel()
+	holdPermissions(t, "monitor", publisher.ViewPermissions(publisher.Options{Inbox: monitorInbox}))
+}
+
+// holdPermissions compares those of a user in deploy/nats with a table.
+func holdPermissions(t *testing.T, name string, table []publisher.Permission) {
+	t.Helper()
+	want, got := make(map[publisher.Operation][]string), make(map[publisher.Operation][]string)
+	for _, p := range table {
 		if !slices.Contains(want[p.Operation], p.Subject) {
 			want[p.Operation] = append(want[p.Operation], p.Subject)
 		}
 	}
 	for _, user := range natsOptions(t).Users {
-		if user.Username == "connector" {
+		if user.Username == name {
 			got[publisher.Publish], got[publisher.Subscribe] = user.Permissions.Publish.Allow, user.Permissions.Subscribe.Allow
 		}
 	}
-	sorted := cmpopts.SortSlices(strings.Compare)
-	if diff := cmp.Diff(want, got, sorted); diff != "" {
-		t.Errorf("deploy/nats/accounts.conf (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+		t.Errorf("%s in deploy/nats/accounts.conf (-want +got):\n%s", name, diff)
 	}
 }
 
@@ -139,7 +149,7 @@ func inbox(t *testing.T) string {
 func TestNoReaderSeesTheConnectorsAnswers(t *testing.T) {
 	t.Parallel()
 	url := natsServer(t)
-	for user, may := range map[string]bool{"connector": true, "reader": false} {
+	for user, may := range map[string]bool{"connector": true, "reader": false, "monitor": false} {
 		nc := natsUser(t, url, user)
 		if _, err := nc.SubscribeSync(inbox(t) + ".>"); err != nil {
 			t.Fatal(err)
@@ -198,6 +208,11 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "CONSUMER.MSG.NEXT.DOCSPACE.r", `{"batch":1,"no_wait":true}`},
 			{api + "CONSUMER.RESET.DOCSPACE.r", ""},
 		},
+		"monitor": {
+			{api + "CONSUMER.CREATE.DOCSPACE.m.docspace.checkpoint.*", consumer("m", "docspace.checkpoint.*")},
+			{api + "CONSUMER.MSG.NEXT.DOCSPACE.m", `{"batch":1,"no_wait":true}`},
+			{api + "DIRECT.GET.DOCSPACE.docspace.folder.42.>", ""},
+		},
 	}
 	refused := map[string][]request{
 		"connector": {
@@ -227,6 +242,20 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
 			{api + "STREAM.UPDATE.DOCSPACE", `{"name":"DOCSPACE"}`},
 			{api + "STREAM.DELETE.DOCSPACE", ""},
+			{api + "STREAM.PURGE.DOCSPACE", ""},
+			{"DOCSPACE_STATUS", ""},
+		},
+		"monitor": {
+			{"docspace.folder.42.file.uploaded", "{}"},
+			{"docspace.checkpoint.42", "{}"},
+			{"DOCSPACE_STATUS.x", "{}"},
+			{"DOCSPACE_REPLICAS", "{}"},
+			{"DOCSPACE_POLL.quiet.42", "{}"},
+			{api + "CONSUMER.CREATE.DOCSPACE.m.docspace.folder.42.>", consumer("m", "docspace.folder.42.>")},
+			{api + "CONSUMER.CREATE.DOCSPACE_POLL.m.DOCSPACE_POLL.*.*", ""},
+			{api + "CONSUMER.DELETE.DOCSPACE.m", ""},
+			{api + "STREAM.CREATE.DOCSPACE", `{"name":"DOCSPACE"}`},
+			{api + "STREAM.MSG.GET.DOCSPACE", `{"seq":1}`},
 			{api + "STREAM.PURGE.DOCSPACE", ""},
 		},
 	}
@@ -307,8 +336,11 @@ func ask(t *testing.T, nc *nats.Conn, subject, body string) error {
 func natsUser(t *testing.T, url, name string) *nats.Conn {
 	t.Helper()
 	prefix := "_INBOX"
-	if name == "connector" {
+	switch name {
+	case "connector":
 		prefix = inbox(t)
+	case "monitor":
+		prefix = monitorInbox
 	}
 	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect(), nats.CustomInboxPrefix(prefix),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -319,11 +351,18 @@ func natsUser(t *testing.T, url, name string) *nats.Conn {
 	return nc
 }
 
+// monitorInbox is the prefix that deploy/nats gives the monitor.
+const monitorInbox = "_INBOX_monitor"
+
 // natsServer runs a server as deploy/nats configures it, except for where it
 // listens and stores.
 func natsServer(t *testing.T) (url string) {
 	t.Helper()
-	opts := natsOptions(t)
+	return natsServerWith(t, natsOptions(t))
+}
+
+func natsServerWith(t *testing.T, opts *server.Options) (url string) {
+	t.Helper()
 	opts.Host, opts.Port, opts.HTTPPort, opts.StoreDir = "127.0.0.1", server.RANDOM_PORT, 0, t.TempDir()
 	opts.NoLog, opts.NoSigs = true, true
 	srv, err := server.NewServer(opts)
@@ -363,7 +402,7 @@ func natsOptions(t *testing.T) *server.Options {
 	for _, user := range opts.Users {
 		users = append(users, user.Username)
 	}
-	if diff := cmp.Diff([]string{"connector", "reader", "operator"}, users); diff != "" {
+	if diff := cmp.Diff([]string{"connector", "reader", "monitor", "operator"}, users); diff != "" {
 		t.Fatalf("users (-want +got):\n%s", diff)
 	}
 	return opts

@@ -39,12 +39,16 @@ type progress struct {
 // nobody knows. What a former process has done is not counted: the rate is that
 // of this one.
 func startProgress(work, things string, total int64, stderr io.Writer) *progress {
-	terminal := isTerminal(stderr) && os.Getenv("TERM") != "dumb"
-	return newProgress(work, things, total, stderr, terminal)
+	p := newProgress(work, things, stderr, drawsBars(stderr))
+	p.begin(total)
+	return p
 }
 
-func newProgress(work, things string, total int64, stderr io.Writer, terminal bool) *progress {
-	p := &progress{bar: pb.New64(total), out: &aboveBar{w: stderr, bar: terminal}}
+func drawsBars(w io.Writer) bool { return isTerminal(w) && os.Getenv("TERM") != "dumb" }
+
+// newProgress is startProgress without beginning: only Write does something.
+func newProgress(work, things string, stderr io.Writer, terminal bool) *progress {
+	p := &progress{bar: pb.New64(0), out: &aboveBar{w: stderr, bar: terminal}}
 	p.bar.SetTemplateString(progressText).SetWriter(barOnly{p.out})
 	p.bar.Set("work", work).Set("things", things)
 	p.bar.Set(pb.Terminal, terminal).Set(pb.Color, false)
@@ -53,8 +57,12 @@ func newProgress(work, things string, total int64, stderr io.Writer, terminal bo
 	} else {
 		p.bar.Set("end", "\n").SetRefreshRate(progressLine)
 	}
-	_ = p.bar.Start().String() // from here on the rate counts
 	return p
+}
+
+// begin is where the rate counts from.
+func (p *progress) begin(total int64) {
+	_ = p.bar.SetTotal(total).Start().String()
 }
 
 // add counts n more things as done.
@@ -74,7 +82,8 @@ func (p *progress) note(text string) {
 // Write writes lines of text between those of the progress, or above its bar.
 func (p *progress) Write(text []byte) (int, error) { return p.out.Write(text) }
 
-// finish says how it ended. It may be called again, and Write after it.
+// finish says how it ended, if it began. It may be called again, and Write after
+// it.
 func (p *progress) finish() { p.bar.Finish() }
 
 // An aboveBar writes whole texts, each in the place of the bar, which the next

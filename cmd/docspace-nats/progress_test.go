@@ -65,8 +65,9 @@ func TestProgressOnATerminalIsABarBelowWhatIsSaid(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var stderr tailBuffer
-		p := newProgress("replay", "events", 1000, &stderr, true)
+		p := newProgress("replay", "events", &stderr, true)
 		p.bar.SetWidth(80)
+		p.begin(1000)
 		for range 9 {
 			time.Sleep(100 * time.Millisecond)
 			p.add(50)

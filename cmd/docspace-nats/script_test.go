@@ -31,12 +31,14 @@ import (
 //	taken                   an address that is in use: sets $TAKEN
 //	nats                    a NATS server: sets $NATS
 //	accounts                a NATS server with the users of deploy/nats: sets
-//	                        $ACCOUNTS, $CONNECTOR and $READER, their passwords
+//	                        $ACCOUNTS and $CONNECTOR, $READER and $MONITOR,
+//	                        their passwords
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
 //	stored N                $NATS holds so many events
 //	beside JOB N            a backfill job in $NATS holds so many
 //	forget [COPY]           all marks are removed from $NATS, with their copy or
 //	                        once there is one
+//	answered                status, once a connector answers and has polled
 //	exits CODE COMMAND...   the command ends with that code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -58,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"stored":   storedScript(t),
 			"beside":   besideScript(t),
 			"forget":   forgetScript(t),
+			"answered": answeredScript(t),
 			"exits":    exitsScript,
 		},
 	})
@@ -118,6 +121,7 @@ func accountsScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		ts.Setenv("ACCOUNTS", natsServer(t))
 		ts.Setenv("CONNECTOR", natsPasswords["connector"])
 		ts.Setenv("READER", natsPasswords["reader"])
+		ts.Setenv("MONITOR", natsPasswords["monitor"])
 	}
 }
 
@@ -192,6 +196,15 @@ func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStrea
 	js, err := jetstream.New(nc)
 	ts.Check(err)
 	return js
+}
+
+func answeredScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		waitUntil(t, "a connector answers and has polled", func() bool {
+			ts.Check(ts.Exec("docspace-nats", "status"))
+			return strings.Contains(ts.ReadFile("stdout"), "/MIN") && !strings.Contains(ts.ReadFile("stdout"), " - unread")
+		})
+	}
 }
 
 func exitsScript(ts *testscript.TestScript, _ bool, args []string) {

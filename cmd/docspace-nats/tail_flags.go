@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"docspace-nats/publisher"
-	"docspace-nats/schema"
 	"docspace-nats/schema/line"
 )
 
@@ -41,19 +40,18 @@ type tailOptions struct {
 	noFollow    bool
 	durable     string
 
-	folders, events []string
-	actor, text     string
-	severity        int
+	selection
+	actor, text string
+	severity    int
 
 	output, payload   string
 	to, file          string
 	framing, confirm  string
 	facility, app, sd string
-	ca, cert, key     string
-	noColor           bool
-	position          publisher.Position // of from and seq
-	end               time.Time          // of until
-	patterns          schema.Patterns    // of events
+	tlsFiles
+	noColor  bool
+	position publisher.Position // of from and seq
+	end      time.Time          // of until
 }
 
 func (o *tailOptions) register(flags *pflag.FlagSet) {
@@ -63,8 +61,7 @@ func (o *tailOptions) register(flags *pflag.FlagSet) {
 	flags.IntVar(&o.count, "count", 0, "exit after so many events; 0: no limit")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "exit at the end of what is stored")
 	flags.StringVar(&o.durable, "durable", "", "remember in the stream, under this name, what was delivered, and go on there after a restart")
-	flags.StringSliceVar(&o.folders, "folder", nil, "only this folder id; may be repeated")
-	flags.StringSliceVar(&o.events, "event", nil, "only actions that match <category>.<action>, with * for any characters, such as 'file.*'; may be repeated")
+	o.selection.register(flags)
 	flags.StringVar(&o.actor, "actor", "", "only actors whose id is this, or whose name or e-mail contains it; case and accents do not matter")
 	flags.StringVar(&o.text, "text", "", "only events with this in a title, a name or another text; case and accents do not matter")
 	flags.IntVar(&o.severity, "severity", 1, "only events of this severity or above, 1 to 4")
@@ -77,9 +74,7 @@ func (o *tailOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.facility, "facility", "local0", "syslog facility: local0 to local7, audit, user, …")
 	flags.StringVar(&o.app, "app-name", "docspace", "syslog APP-NAME")
 	flags.StringVar(&o.sd, "sd-id", "", "also write syslog structured data under this id, name@<your enterprise number>")
-	flags.StringVar(&o.ca, "ca", "", "certificates (PEM) that vouch for the receiver, instead of the system's")
-	flags.StringVar(&o.cert, "cert", "", "client certificate (PEM) for the receiver; needs --key")
-	flags.StringVar(&o.key, "key", "", "key (PEM) of --cert")
+	o.tlsFiles.register(flags)
 	flags.BoolVar(&o.noColor, "no-color", false, "text without colours; NO_COLOR does the same")
 }
 
@@ -149,27 +144,11 @@ func (o *tailOptions) checkPlace(now time.Time) (err error) {
 }
 
 func (o *tailOptions) checkFilters() error {
-	var errs []error
-	for _, folder := range o.folders {
-		if id, err := strconv.Atoi(folder); err != nil || id < 1 || id > maxFolderID || strconv.Itoa(id) != folder {
-			errs = append(errs, fmt.Errorf("--folder: must be a folder id from 1 to %d, got %s", maxFolderID, shownValue(folder)))
-		}
-	}
-	slices.Sort(o.folders)
-	o.folders = slices.Compact(o.folders)
-	var err error
-	if o.patterns, err = schema.ParsePatterns(strings.Join(o.events, ",")); err != nil {
-		errs = append(errs, fmt.Errorf("--event: %w", err))
-	}
-	for _, m := range o.patterns.Mismatches() {
-		if !m.Possible {
-			errs = append(errs, fmt.Errorf("--event: %q matches no action; did you mean %s?", m.Pattern.String(), cmp.Or(strings.Join(m.Nearest, ", "), "file.* or room.*")))
-		}
-	}
+	err := o.selection.check()
 	if o.severity < 1 || o.severity > 4 {
-		errs = append(errs, fmt.Errorf("--severity: must be 1 to 4, got %d", o.severity))
+		err = errors.Join(err, fmt.Errorf("--severity: must be 1 to 4, got %d", o.severity))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 func (o *tailOptions) checkOutput() error {
@@ -184,7 +163,7 @@ func (o *tailOptions) checkOutput() error {
 
 func (o *tailOptions) checkReceiver() error {
 	if o.to == "" {
-		if o.ca != "" || o.cert != "" || o.key != "" {
+		if o.tlsFiles.given() {
 			return errors.New("--ca, --cert and --key: must be set only together with --to tls:// or relp+tls://")
 		}
 		return nil
@@ -197,12 +176,10 @@ func (o *tailOptions) checkReceiver() error {
 		return errors.New("--to and --file: choose one")
 	case strings.HasPrefix(scheme, "relp") && o.output != "syslog":
 		return fmt.Errorf("--output: must be syslog for %s://, got %s", scheme, o.output)
-	case !strings.HasSuffix(scheme, "tls") && (o.ca != "" || o.cert != "" || o.key != ""):
+	case !strings.HasSuffix(scheme, "tls") && o.tlsFiles.given():
 		return errors.New("--ca, --cert and --key: must be set only together with --to tls:// or relp+tls://")
-	case (o.cert == "") != (o.key == ""):
-		return errors.New("--cert and --key: must both be set, or neither")
 	}
-	return nil
+	return o.tlsFiles.check()
 }
 
 func oneOf(flag, value string, allowed []string) error {

@@ -30,15 +30,15 @@ type tailRig struct {
 	js     jetstream.JetStream
 	rng    *rand.Rand
 	ids    []string // of the events, in the order of the stream
-}
 
-const tailFolders = 7
+	folders int
+}
 
 func newTailRig(t *testing.T, events int) *tailRig {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := &tailRig{t: t, server: natstest.Run(t), rng: rand.New(rand.NewPCG(seed, 1))}
+	r := &tailRig{t: t, server: natstest.Run(t), rng: rand.New(rand.NewPCG(seed, 1)), folders: 7}
 	var err error
 	if r.js, err = jetstream.New(r.server.Conn(t)); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func (r *tailRig) store(n int) {
 
 func (r *tailRig) event() *schema.Event {
 	number := len(r.ids) + 1
-	folder := 1 + r.rng.IntN(tailFolders)
+	folder := 1 + r.rng.IntN(r.folders)
 	any := func() string { return tailTexts[r.rng.IntN(len(tailTexts))] }
 	e := &schema.Event{SpecVersion: "1.0", ID: fmt.Sprintf("%d-%d", folder, number), Source: "https://docs.example.com/", Type: "com.onlyoffice.docspace.file.moved.v1",
 		Time: time.Date(2026, 9, 20, 10, 15, 3, 0, time.UTC), DataContentType: "application/json", PartitionKey: fmt.Sprint(folder), IngestMode: schema.Live}

@@ -17,94 +17,13 @@ import (
 	"docspace-nats/schema/line"
 )
 
-// mostSubjects is how many filters a consumer gets; with more, the server sends
-// what any of them could match, and the rest is left out here.
-const mostSubjects = 64
-
-// subjects are the filters the server applies: as narrow as it can, and never
-// two that match the same message, which it would refuse.
-func (o tailOptions) subjects(prefix string) []string {
-	folders := o.folders
-	if len(folders) == 0 {
-		folders = []string{"*"}
-	}
-	kinds := kindsOf(o.patterns)
-	if len(folders)*len(kinds) > mostSubjects {
-		folders = []string{"*"}
-	}
-	if len(folders)*len(kinds) > mostSubjects {
-		kinds = []kind{{"*", "*"}}
-	}
-	if kinds[0] == (kind{"*", "*"}) && folders[0] == "*" {
-		return []string{prefix + ".folder.>"}
-	}
-	var all []string
-	for _, folder := range folders {
-		for _, k := range kinds {
-			all = append(all, prefix+".folder."+folder+"."+k.category+"."+k.action)
-		}
-	}
-	return all
-}
-
-// A kind is the last two tokens of a filter.
-type kind struct{ category, action string }
-
-// kindsOf are filters that together match at least what the patterns match. Two
-// that overlap become one.
-func kindsOf(patterns schema.Patterns) []kind {
-	if len(patterns) == 0 {
-		return []kind{{"*", "*"}}
-	}
-	var all []kind
-	for _, p := range patterns {
-		category, action, _ := strings.Cut(p.String(), ".")
-		next := kind{wholeToken(category), wholeToken(action)}
-		for i := 0; i < len(all); {
-			if !all[i].overlaps(next) {
-				i++
-				continue
-			}
-			next = all[i].joined(next)
-			all = slices.Delete(all, i, i+1)
-			i = 0
-		}
-		all = append(all, next)
-	}
-	return all
-}
-
-func wholeToken(pattern string) string {
-	if strings.Contains(pattern, "*") {
-		return "*"
-	}
-	return pattern
-}
-
-func (k kind) overlaps(other kind) bool {
-	meet := func(a, b string) bool { return a == b || a == "*" || b == "*" }
-	return meet(k.category, other.category) && meet(k.action, other.action)
-}
-
-func (k kind) joined(other kind) kind {
-	either := func(a, b string) string {
-		if a == b {
-			return a
-		}
-		return "*"
-	}
-	return kind{either(k.category, other.category), either(k.action, other.action)}
-}
-
 // wants reports whether the event is one that was asked for.
 func (o tailOptions) wants(e *schema.Event) bool {
 	d := &e.Data
 	switch {
 	case d.Severity < o.severity && o.severity > 1:
 		return false
-	case len(o.folders) > 0 && !slices.Contains(o.folders, e.PartitionKey):
-		return false
-	case len(o.patterns) > 0 && !o.patterns.Match(d.Action.Category, d.Action.Name):
+	case !o.selects(e):
 		return false
 	case o.actor != "" && !strings.EqualFold(d.Actor.ID, o.actor) && !contains(d.Actor.Name, o.actor) && !contains(d.Actor.Email, o.actor):
 		return false

@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -77,7 +75,7 @@ func (o tailOptions) netSink() (tailSink, error) {
 	}
 	d := tailDialer{address: address}
 	if scheme == "tls" || scheme == "relp+tls" {
-		d.tls = func() (*tls.Config, error) { return o.tlsConfig(host) }
+		d.tls = func() (*tls.Config, error) { return o.tlsFiles.config(host) }
 		if _, err := d.tls(); err != nil { // now, rather than at the first event
 			return nil, err
 		}
@@ -86,29 +84,6 @@ func (o tailOptions) netSink() (tailSink, error) {
 		return &relpSink{dialer: d}, nil
 	}
 	return &tcpSink{dialer: d, counted: o.framing == octetCounting, trusting: o.confirm == confirmNone}, nil
-}
-
-// tlsConfig reads the files, at each connection, so that they can be replaced.
-func (o tailOptions) tlsConfig(host string) (*tls.Config, error) {
-	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if o.ca != "" {
-		pem, err := os.ReadFile(o.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca: %s holds no PEM certificate", o.ca)
-		}
-	}
-	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
-		if err != nil {
-			return nil, fmt.Errorf("--cert and --key: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }
 
 // netPatience bounds every step a receiver may keep us waiting in. Two of them

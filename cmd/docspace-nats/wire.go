@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -34,12 +35,18 @@ type connector struct {
 	hints     *poller.HintQueue
 	discovery *poller.Discovery
 	metrics   []prometheus.Collector
+
+	name     string // as in the marks
+	started  time.Time
+	requests meter        // to the portal
+	budget   atomic.Int64 // of them, a minute; 0: no limit
 }
 
 // connect assembles a connector. It waits for NATS for so long, less than zero
 // meaning until ctx ends, and asks the portal only for its clock.
 func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Logger) (c *connector, err error) {
-	c = &connector{}
+	c = &connector{name: writer(), started: time.Now().UTC()}
+	c.budget.Store(int64(cfg.Poll.RequestsPerMinute))
 	defer func() {
 		if err != nil {
 			c.close()
@@ -50,7 +57,10 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		return c, err
 	}
 	feed, metrics := feed(cfg, privacy), poller.NewMetrics()
-	if c.portal, err = newPortal(cfg, privacy, callPatience, metrics.Requested); err != nil {
+	if c.portal, err = newPortal(cfg, privacy, callPatience, func(route string, status int, took time.Duration) {
+		metrics.Requested(route, status, took)
+		c.requests.count(time.Now())
+	}); err != nil {
 		return c, err
 	}
 	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
@@ -81,7 +91,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Feed:     feed,
 		Filter:   cfg.Events.Filter(),
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
-		Writer:   writer(),
+		Writer:   c.name,
 		Metrics:  metrics,
 	})
 	c.replicas = c.ledger.Replicas(cfg.DocSpace.Folders.String(), func(n int) { c.divide(cfg.Poll.RequestsPerMinute, n) })
@@ -101,7 +111,9 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 // divide leaves each replica its part of the requests to the portal.
 func (c *connector) divide(perMinute, replicas int) {
 	if perMinute > 0 {
-		c.portal.SetRequestsPerMinute(max(1, perMinute/replicas))
+		share := max(1, perMinute/replicas)
+		c.portal.SetRequestsPerMinute(share)
+		c.budget.Store(int64(share))
 	}
 }
 
