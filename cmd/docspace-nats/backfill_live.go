@@ -31,7 +31,7 @@ func (b *backfill) intoLive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open, err := b.unread(ids, marks, checkpoint.Mark{Anchor: from})
+	open, err := b.readable(ids, marks, from)
 	if err != nil {
 		return err
 	}
