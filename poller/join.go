@@ -68,7 +68,11 @@ func (r *eventReader) all(ctx context.Context, each func(seq uint64, kind string
 const longestID = 80
 
 func newJoin(v *verification) *join {
-	return &join{v: v, events: eventReader{v: v}, floor: -1, waiting: make(map[int64]print), suspects: make(map[int64]*suspect)}
+	floor := int64(-1)
+	if v.o.after.Revision > 0 {
+		floor = v.o.after.Newest()
+	}
+	return &join{v: v, events: eventReader{v: v, upTo: v.since}, floor: floor, waiting: make(map[int64]print), suspects: make(map[int64]*suspect)}
 }
 
 // begin reads what has to be known before the first row.
@@ -82,6 +86,9 @@ func (j *join) begin(ctx context.Context) error {
 // take compares the next rows.
 func (j *join) take(ctx context.Context, rows []docspace.Entry) error {
 	for _, row := range rows {
+		if row.ID > 0 && row.ID <= j.v.o.after.Newest() {
+			continue // verified before
+		}
 		if j.hashed.take(j.v, row) {
 			j.v.verdict.Rows++
 			j.v.verdict.Events++
@@ -106,7 +113,7 @@ func (j *join) take(ctx context.Context, rows []docspace.Entry) error {
 
 // bounded returns an error when too much is kept.
 func (j *join) bounded() error {
-	if len(j.waiting)+len(j.suspects) > maxApart || j.hashed.many() {
+	if len(j.waiting)+len(j.suspects) > j.v.o.apart || j.hashed.many() {
 		return ErrApart
 	}
 	return nil
@@ -147,6 +154,9 @@ func (j *join) read(ctx context.Context) error {
 func (j *join) arrive(s stored) {
 	if j.floor < 0 && !s.late {
 		j.floor = s.id
+	}
+	if s.id <= j.v.o.after.Newest() {
+		return // late, of a row that was verified before
 	}
 	if s.id > j.v.mark.Newest() {
 		if m := j.v.mark; s.seq < m.Revision && (m.Unsettled == 0 || s.seq < m.Unsettled) {
@@ -193,6 +203,10 @@ func (j *join) absent(row docspace.Entry) {
 		j.v.verdict.Rows++
 		j.v.verdict.Filtered++
 	case j.v.left(row):
+	case j.v.skipped(row.ID) && within:
+		j.v.verdict.Rows++
+		j.v.verdict.Skipped++
+	case j.v.skipped(row.ID):
 	case j.dropped(row.ID) && within:
 		j.v.verdict.Dropped++
 	case j.dropped(row.ID):

@@ -13,7 +13,8 @@
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
 // verify.go compares a folder with its events, with join.go, print.go, suspect.go,
-// hashed.go and mend.go. portals.go keeps the folders of two portals apart, tooold.go refuses portals that
+// hashed.go, changes.go and mend.go; patrol.go does so all the time. portals.go keeps
+// the folders of two portals apart, tooold.go refuses portals that
 // cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
 // discover.go which folders, past.go when all is read that is to be read; hint.go, hint_queue.go and ancestry.go follow webhooks.
@@ -130,15 +131,16 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 
 // A Report is what a poll did.
 type Report struct {
-	Folder   int
-	State    checkpoint.State
-	Reason   string // why the folder is in a state that needs attention
-	Events   int    // rows published
-	Filtered int    // rows left out by the filter
-	Late     int    // those of them that became visible late
-	Gaps     int    // rows reported as gaps
-	Unread   int    // rows the portal counts that are still unaccounted for
-	Commits  int    // commits stored, marks alone included
+	Folder    int
+	State     checkpoint.State
+	Reason    string // why the folder is in a state that needs attention
+	Events    int    // rows published
+	Filtered  int    // rows left out by the filter
+	Late      int    // those of them that became visible late
+	Gaps      int    // rows reported as gaps
+	Unread    int    // rows the portal counts that are still unaccounted for
+	Commits   int    // commits stored, marks alone included
+	Accounted int    // rows accounted for after it
 
 	Lost       string    // that the folder's mark was gone, and why; "" when it was not
 	WithIDs    bool      // the log tells row ids
@@ -325,7 +327,7 @@ func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event, 
 	r.Events += len(read.rows) + read.filtered - left
 	r.Filtered += left
 	r.Gaps += len(read.unseen)
-	r.Unread = read.unread
+	r.Unread, r.Accounted = read.unread, next.Accounted
 	r.Active = next.Active
 	for i := range events {
 		if events[i].Data.Late {

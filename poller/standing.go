@@ -15,19 +15,20 @@ import (
 
 // Standing is what this process knows about a watched folder.
 type Standing struct {
-	Folder   int
-	State    checkpoint.State // "" until the first poll
-	Reason   string           // why the state needs attention
-	Gaps     int              // rows this process reported as gaps
-	Unread   int              // rows counted at the last poll and not published
-	Since    time.Time        // when this process began to watch it
-	Polled   time.Time        // end of the last poll the portal answered
-	Complete time.Time        // start of the last poll that proved it complete
-	Tried    time.Time        // end of the last poll, whatever came of it
-	Due      time.Time        // of the next poll, if no other replica polled it since
-	Polling  bool             // this process polls it at this moment
-	Over     bool             // it was read to its end, and that is all that is wanted
-	Err      error            // why the last poll failed; nil when it did not
+	Folder    int
+	State     checkpoint.State // "" until the first poll
+	Reason    string           // why the state needs attention
+	Gaps      int              // rows this process reported as gaps
+	Unread    int              // rows counted at the last poll and not published
+	Accounted int              // rows accounted for by then
+	Since     time.Time        // when this process began to watch it
+	Polled    time.Time        // end of the last poll the portal answered
+	Complete  time.Time        // start of the last poll that proved it complete
+	Tried     time.Time        // end of the last poll, whatever came of it
+	Due       time.Time        // of the next poll, if no other replica polled it since
+	Polling   bool             // this process polls it at this moment
+	Over      bool             // it was read to its end, and that is all that is wanted
+	Err       error            // why the last poll failed; nil when it did not
 }
 
 // Fresh returns since when the folder is known to be published completely, or
@@ -45,7 +46,7 @@ func (s *Standing) polled(began, ended time.Time, r Report, err error) {
 	if err != nil {
 		return
 	}
-	s.State, s.Reason, s.Unread, s.Polled = r.State, r.Reason, r.Unread, ended
+	s.State, s.Reason, s.Unread, s.Accounted, s.Polled = r.State, r.Reason, r.Unread, r.Accounted, ended
 	s.Gaps += r.Gaps
 	if r.State == checkpoint.Watching && r.Unread == 0 {
 		s.Complete = began

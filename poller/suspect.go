@@ -26,6 +26,9 @@ type suspect struct {
 	after  int      // and after
 	seqs   []uint64 // of the first of them
 	event  print    // of the last of them
+	era    int      // of the last of them: between two changes of the mark that publish again
+	copies int      // in that era
+	most   int      // copies in any era
 	entry  *docspace.Entry
 }
 
@@ -39,6 +42,18 @@ const (
 	seqsMost = 4
 )
 
+// met takes in one of its events.
+func (s *suspect) met(era int, seq uint64, event print) {
+	if era != s.era {
+		s.era, s.copies = era, 0
+	}
+	s.copies++
+	s.most = max(s.most, s.copies)
+	if s.event = event; len(s.seqs) < seqsMost {
+		s.seqs = append(s.seqs, seq)
+	}
+}
+
 // judge reads what is suspected again: the events, then the rows, then the events
 // stored meanwhile. So an event that is there first has a row that was there, and a
 // row that the mark accounts for has an event by the end.
@@ -47,12 +62,15 @@ func (v *verification) judge(ctx context.Context, suspects map[int64]*suspect) e
 	if v.mark, err = v.p.mark(ctx, v.mark.Folder); err != nil {
 		return err
 	}
-	floor := int64(math.MaxInt64)
+	floor, era := int64(math.MaxInt64), 0
 	events := eventReader{v: v}
 	counted := func(n func(*suspect) *int) func(uint64, string, *schema.Event) error {
 		return func(seq uint64, kind string, e *schema.Event) error {
 			stored, is := v.stored(seq, kind, e, nil)
 			if !is {
+				if c := change(kind, e); c != nil && some(c.Again) {
+					era++
+				}
 				return nil
 			}
 			if !stored.late {
@@ -60,9 +78,7 @@ func (v *verification) judge(ctx context.Context, suspects map[int64]*suspect) e
 			}
 			if s := suspects[stored.id]; s != nil {
 				*n(s)++
-				if s.event = stored.print; len(s.seqs) < seqsMost {
-					s.seqs = append(s.seqs, seq)
-				}
+				s.met(era, seq, stored.print)
 			}
 			return nil
 		}
@@ -168,8 +184,8 @@ func (v *verification) tell(ascending []*suspect, floor int64) (missing []*suspe
 		if s.shown && copies > 0 && s.event.differs(s.row) == "" {
 			v.verdict.Events++
 		}
-		if copies > 1 {
-			found(Twice, fmt.Sprintf("its event is stored %d times, at %d", copies, s.seqs))
+		if s.most > 1 {
+			found(Twice, fmt.Sprintf("its event is stored %d times, at %d", s.most, s.seqs))
 		} else if s.disorder {
 			found(Disorder, "its event lies after that of a later row and does not say that it is late")
 		}

@@ -69,6 +69,9 @@ type VerifyOptions struct {
 	Reason      string         // why, for the event that tells of it
 	Total       func(rows int) // is told how many rows there are to compare
 	Compared    func(rows int) // is told of each that is read
+
+	apart int             // default maxApart
+	after checkpoint.Mark // rows it accounts for were verified; without revision: none were
 }
 
 // A Verdict is what the verification of a folder found.
@@ -80,6 +83,7 @@ type Verdict struct {
 	Hidden    int       `json:"hidden"`    // rows and events' rows the portal counts and does not show
 	Gaps      int       `json:"gaps"`      // rows the stream reports as gaps
 	Dropped   int       `json:"dropped"`   // rows so old that the stream may have dropped their events
+	Skipped   int       `json:"skipped"`   // rows without event over which an operator moved the mark
 	Unread    int       `json:"unread"`    // rows the portal counts that the mark does not account for; not compared
 	Missing   int       `json:"missing"`   // rows without event
 	Extra     int       `json:"extra"`     // events without row
@@ -88,6 +92,9 @@ type Verdict struct {
 	Different int       `json:"different"` // events that are not what their row becomes
 	Repaired  int       `json:"repaired"`  // of the missing, stored now
 	Findings  []Finding `json:"findings"`  // the first MaxFindings
+
+	mark  checkpoint.Mark // up to which was compared
+	whole bool            // and from the beginning
 }
 
 // Kinds of Finding.
@@ -108,6 +115,14 @@ type Finding struct {
 	Sequence uint64    `json:"sequence,omitzero"` // of the event in the stream
 	Detail   string    `json:"detail,omitzero"`
 	Repaired bool      `json:"repaired,omitzero"`
+}
+
+// findingKinds are all of them.
+var findingKinds = []string{Missing, Extra, Twice, Disorder, Different}
+
+// counts returns how many findings there are of each kind.
+func (v Verdict) counts() map[string]int {
+	return map[string]int{Missing: v.Missing - v.Repaired, Extra: v.Extra, Twice: v.Twice, Disorder: v.Disorder, Different: v.Different}
 }
 
 // Equal reports whether the stream holds what the portal shows, no more and no
@@ -178,6 +193,7 @@ func (p *Poller) Verify(ctx context.Context, folder int, o VerifyOptions) (Verdi
 
 // verify tries it until the log does not spoil it.
 func (p *Poller) verify(ctx context.Context, archive Archive, folder int, o VerifyOptions) (v *verification, err error) {
+	o.apart = cmp.Or(o.apart, maxApart)
 	for range verifyTries {
 		v = &verification{p: p, archive: archive, o: o, verdict: Verdict{Folder: folder}}
 		if err = v.run(ctx, folder); err == nil {
@@ -200,7 +216,9 @@ type verification struct {
 	mark    checkpoint.Mark // what is committed is compared, up to its newest row
 	filter  checkpoint.Filtered
 	drops   bool
-	total   int // rows the portal counted when they were read last
+	total   int       // rows the portal counted when they were read last
+	since   uint64    // what was stored up to here was published again
+	skips   []skipped // rows an operator has left out
 	verdict Verdict
 }
 
@@ -214,8 +232,16 @@ func (v *verification) run(ctx context.Context, folder int) (err error) {
 	if f, err := v.p.portal.Folder(ctx, folder); err == nil {
 		v.p.Describe(f)
 	}
+	v.verdict.mark = v.mark
+	if v.o.after.Changes != v.mark.Changes || v.mark.Newest() == 0 {
+		v.o.after = checkpoint.Mark{} // all is to be compared again
+	}
+	v.since, v.verdict.whole = v.o.after.Revision, v.o.after.Revision == 0
 	v.filter = v.p.inForce(v.mark)
 	if v.drops, err = v.archive.Drops(ctx); err != nil {
+		return err
+	}
+	if err := v.changes(ctx); err != nil {
 		return err
 	}
 	if err := v.countUnread(ctx); err != nil {

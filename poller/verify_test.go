@@ -1,15 +1,21 @@
 package poller
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"docspace-nats/checkpoint"
+	"docspace-nats/checkpoint/checkpointtest"
+	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/schema"
 )
@@ -179,6 +185,12 @@ func TestEqualFoldersRaiseNoAlarm(t *testing.T) {
 		r.equal(t)
 		r.portal.RemoveUser(zoe)
 		r.equal(t)
+		// While the portal could not tell who somebody is, events say so.
+		r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event {
+			e[0].Data.Actor = schema.Actor{Kind: schema.ActorRemoved, Name: "profile removed"}
+			return e
+		})
+		r.equal(t)
 	})
 	t.Run("another privacy mode", func(t *testing.T) {
 		t.Parallel()
@@ -268,6 +280,11 @@ func TestRowsWithoutIDsAreComparedAsASet(t *testing.T) {
 	if v.Rows != r.portal.Count(r.room) || v.Events != v.Rows {
 		t.Errorf("%+v", v)
 	}
+	r.act(30) // unread
+	if v := r.equal(t); v.Unread != 30 {
+		t.Errorf("%+v", v)
+	}
+	r.poll(t)
 	gone := r.ledger.Events(r.room)[40].ID
 	r.ledger.Remove(r.room, func(e schema.Event) bool { return e.ID == gone })
 	r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event { return append(e, e[10]) })
@@ -319,6 +336,138 @@ func TestVerifyingBesideALiveConnectorRaisesNoAlarm(t *testing.T) {
 			for range 5 {
 				v := r.equal(t)
 				t.Logf("%+v", v)
+			}
+		})
+	}
+}
+
+// change changes the mark as an operator does.
+func (r *rig) change(t testing.TB, next checkpoint.Mark, again, skipped int64) {
+	t.Helper()
+	mark, feed := r.mark(t), r.poller.feed(r.room)
+	e := feed.Connector(schema.MarkChanged, mark.Revision, schema.Live, time.Now(), schema.Connector{Again: &again, Skipped: &skipped})
+	if _, err := r.ledger.Commit(t.Context(), r.room, []schema.Event{e}, mark, next); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatAnOperatorHadPublishedAgainOrSkippedRaisesNoAlarm(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(300)
+	r.poll(t)
+	r.change(t, r.mark(t).Reset(time.Time{}), 300, 0)
+	r.act(20)
+	r.poll(t)
+	r.equal(t)
+	r.act(40) // skipped
+	rows := r.portal.Rows(r.room)
+	var ids []int64
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	r.change(t, r.mark(t).MovedOn(len(rows)).Remember(ids...), 0, 40)
+	r.act(20)
+	r.poll(t)
+	if v := r.equal(t); v.Skipped != 40 || v.Events != len(rows)-40+20 {
+		t.Errorf("%+v", v)
+	}
+	gone := r.portal.Rows(r.room)[365].ID
+	r.ledger.Remove(r.room, func(e schema.Event) bool { return auditID(e) == gone })
+	altered := r.portal.Rows(r.room)[50].ID
+	r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event {
+		for i := range e {
+			if auditID(e[i]) == altered { // both, of which the later counts
+				e[i].Time = e[i].Time.Add(time.Minute)
+			}
+		}
+		return append(e, e[len(e)-1])
+	})
+	if diff := cmp.Diff([]string{fmt.Sprint("different ", altered), fmt.Sprint("twice ", r.portal.Rows(r.room)[380].ID), fmt.Sprint("missing ", gone)}, kinds(r.verify(t, VerifyOptions{}))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOnlyWhatIsOutOfPlaceIsKeptAndNotTooMuchOfIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(4000)
+	r.poll(t)
+	if v := r.verify(t, VerifyOptions{apart: 50}); !v.Equal() || v.Rows < 4000 {
+		t.Errorf("%+v", v)
+	}
+	n := 0
+	r.ledger.Remove(r.room, func(e schema.Event) bool { n++; return n%50 == 0 })
+	if _, err := r.poller.Verify(t.Context(), r.room, VerifyOptions{apart: 50}); !errors.Is(err, ErrApart) {
+		t.Errorf("%v, want ErrApart", err)
+	}
+	if v := r.verify(t, VerifyOptions{apart: 100}); v.Missing != 80 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// A watched ledger tells when a reading of all events begins.
+type watchedLedger struct {
+	*checkpointtest.Memory
+	readings atomic.Int32
+	begins   func(reading int)
+}
+
+func (w *watchedLedger) Stored(ctx context.Context, folder int, after uint64, most int, each func(uint64, string, []byte) error) (uint64, bool, error) {
+	if after == 0 {
+		w.readings.Add(1)
+	}
+	w.begins(int(w.readings.Load()))
+	return w.Memory.Stored(ctx, folder, after, most, each)
+}
+
+func TestWhatComesOrGoesBetweenTwoReadingsIsNoFinding(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before  func(r *rig)
+		between func(r *rig)
+	}{
+		"a row is stored while its second reading goes on": {
+			func(r *rig) {
+				r.ledger.Remove(r.room, func(e schema.Event) bool { return auditID(e) == r.shown()[100] })
+			},
+			func(r *rig) {
+				r.portal.AfterPage(func(int, int) {
+					r.portal.AfterPage(nil)
+					page, _ := r.client.History(context.Background(), r.room, docspace.Query{Start: r.portal.Count(r.room) - 101, Count: 1})
+					late := r.poller.feed(r.room).Event(page.Entries[0], 0, schema.Live, true, time.Now())
+					r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event { return append(e, late) })
+				})
+			},
+		},
+		"an event without row is gone": {
+			func(r *rig) {
+				r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event {
+					odd := e[100]
+					odd.Sequence, odd.ID, odd.Data.Late = schema.Sequence(4711), "1200-4711", true
+					return append(e, odd)
+				})
+			},
+			func(r *rig) {
+				r.ledger.Remove(r.room, func(e schema.Event) bool { return e.Sequence == schema.Sequence(4711) })
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, Options{})
+			r.act(300)
+			r.poll(t)
+			c.before(r)
+			between := sync.OnceFunc(func() { c.between(r) })
+			ledger := &watchedLedger{Memory: r.ledger, begins: func(reading int) {
+				if reading == 2 {
+					between()
+				}
+			}}
+			v, err := New(r.client, ledger, Options{Feed: r.poller.opts.Feed}).Verify(t.Context(), r.room, VerifyOptions{})
+			if err != nil || !v.Equal() || len(v.Findings)+v.Unread > 0 || ledger.readings.Load() != 2 {
+				t.Errorf("%+v, %d readings: %v", v, ledger.readings.Load(), err)
 			}
 		})
 	}

@@ -110,7 +110,15 @@ func TestAViewSaysWhichPermissionItLacks(t *testing.T) {
 	for _, p := range ViewPermissions(Options{}) {
 		s := viewers(t, Options{}, p.Subject)
 		j := open(t, s.Conn(t, nats.UserInfo("connector", password)), Options{})
-		push(t, j, checkpoint.Mark{Folder: 7}, 3)
+		stored := push(t, j, checkpoint.Mark{Folder: 7}, 3)
+		there := 1
+		if strings.Contains(p.Subject, "DOCSPACE_MARKS") { // where only the copy has the mark, it is not seen
+			waitCopied(t, j, stored)
+			if err := stream(t, j).Purge(t.Context(), jetstream.WithPurgeSubject("docspace.checkpoint.*")); err != nil {
+				t.Fatal(err)
+			}
+			there = 0
+		}
 		v, err := Look(t.Context(), s.Conn(t, nats.UserInfo("viewer", password)), Options{})
 		if p.severity == Broken {
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("permission to %s %s is missing", p.Operation, p.Subject)) {
@@ -124,7 +132,7 @@ func TestAViewSaysWhichPermissionItLacks(t *testing.T) {
 		}
 		began := time.Now()
 		marks, err := v.Marks(t.Context())
-		if err != nil || len(marks) != 1 {
+		if err != nil || len(marks) != there {
 			t.Errorf("without %s: %v, %v", p.Subject, marks, err)
 		}
 		if _, err := v.Lanes(t.Context()); err != nil {

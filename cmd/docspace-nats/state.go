@@ -107,9 +107,12 @@ func (s *stateServer) tell(w io.Writer) {
 	if c == nil {
 		return
 	}
-	told := 0
+	told, found := 0, c.patrol.Findings()
 	for _, f := range c.schedule.Standings() {
 		line := attention(pollsOf(f))
+		if line == "" && found[f.Folder] != "" {
+			line = fmt.Sprintf("folder %d: the stream does not hold what the portal shows: %s; docspace-nats verify --folder %[1]d tells each row", f.Folder, found[f.Folder])
+		}
 		if line == "" {
 			continue
 		}

@@ -45,10 +45,10 @@ func (o verifyOptions) print(w io.Writer, tell func(string, ...any), all []verif
 
 func printVerified(w io.Writer, all []verified) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "FOLDER\tROWS\tEVENTS\tMISSING\tEXTRA\tTWICE\tOUT OF ORDER\tDIFFERENT\tFILTERED\tHIDDEN\tDROPPED\tUNREAD\tREPAIRED\t")
+	fmt.Fprintln(table, "FOLDER\tROWS\tEVENTS\tMISSING\tEXTRA\tTWICE\tOUT OF ORDER\tDIFFERENT\tFILTERED\tHIDDEN\tDROPPED\tSKIPPED\tUNREAD\tREPAIRED\t")
 	for _, v := range all {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", v.Folder, v.Rows, v.Events,
-			v.Missing, v.Extra, v.Twice, v.Disorder, v.Different, v.Filtered, v.Hidden, v.Dropped, v.Unread, v.Repaired)
+		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", v.Folder, v.Rows, v.Events,
+			v.Missing, v.Extra, v.Twice, v.Disorder, v.Different, v.Filtered, v.Hidden, v.Dropped, v.Skipped, v.Unread, v.Repaired)
 	}
 	if err := table.Flush(); err != nil {
 		return err

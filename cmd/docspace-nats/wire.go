@@ -34,6 +34,7 @@ type connector struct {
 	schedule  *poller.Schedule
 	hints     *poller.HintQueue
 	discovery *poller.Discovery
+	patrol    *poller.Patrol
 	metrics   []prometheus.Collector
 
 	name     string // as in the marks
@@ -84,7 +85,7 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	if err != nil {
 		return c, err
 	}
-	poll := poller.New(c.portal, c.ledger, poller.Options{
+	options := poller.Options{
 		Anchor:   cfg.DocSpace.Start.Time(began),
 		Began:    began,
 		Now:      c.portal.Now,
@@ -93,7 +94,8 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
 		Writer:   c.name,
 		Metrics:  metrics,
-	})
+	}
+	poll := poller.New(c.portal, c.ledger, options)
 	c.replicas = c.ledger.Replicas(cfg.DocSpace.Folders.String(), func(n int) { c.divide(cfg.Poll.RequestsPerMinute, n) })
 	c.schedule = poller.NewSchedule(poll, c.queue, poller.ScheduleOptions{
 		MinInterval: cfg.Poll.MinInterval,
@@ -104,7 +106,8 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	})
 	c.discovery = &poller.Discovery{IDs: cfg.DocSpace.Folders, Known: published(marks), Log: log}
 	c.hints = poller.NewHintQueue(c.schedule)
-	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints, replicasGauge(c.replicas)}
+	c.patrol = poller.NewPatrol(c.portal, c.ledger, options, c.schedule.Standings, poller.PatrolOptions{PerMinute: patrolShare(cfg.Poll.RequestsPerMinute), Log: log})
+	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints, c.patrol, replicasGauge(c.replicas)}
 	return c, nil
 }
 
@@ -115,6 +118,15 @@ func (c *connector) divide(perMinute, replicas int) {
 		c.portal.SetRequestsPerMinute(share)
 		c.budget.Store(int64(share))
 	}
+}
+
+// patrolShare is the part of the requests that is left to verifying: one in a
+// hundred.
+func patrolShare(perMinute int) int {
+	if perMinute == 0 {
+		return 0
+	}
+	return (perMinute + 99) / 100
 }
 
 // close stops the parts: the connection before the server inside this process.
