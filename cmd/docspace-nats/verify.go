@@ -158,7 +158,7 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 		return err
 	}
 	defer disconnect()
-	ledger, err := publisher.OpenExisting(ctx, nc, streamOptions(cfg.NATS))
+	ledger, err := publisher.Attach(ctx, nc, streamOptions(cfg.NATS))
 	if err != nil {
 		return err
 	}
