@@ -42,7 +42,7 @@ type Archive interface {
 }
 
 const (
-	// maxApart is how many rows and events may be out of place at a time: 16 MiB.
+	// maxApart is how many rows and events may be out of place at a time: some 32 MiB.
 	maxApart = 1 << 17
 	// verifyChunk is how many rows are compared at once, and verifyPortion how many
 	// events are read at once: 2 MiB of their prints.
