@@ -281,10 +281,14 @@ func (v *verification) from(margin time.Duration) time.Time {
 }
 
 func (v *verification) until(margin time.Duration) time.Time {
-	if v.o.Until.IsZero() {
-		return v.o.Until
+	until, to := v.o.Until, v.p.opts.To
+	if until.IsZero() || !to.IsZero() && to.Before(until) {
+		until = to
 	}
-	return v.o.Until.Add(margin)
+	if until.IsZero() {
+		return until
+	}
+	return until.Add(margin)
 }
 
 // within reports whether what happened at a time, in seconds, is verified. What
@@ -297,7 +301,7 @@ func (v *verification) within(at int64, margin time.Duration) bool {
 
 // countUnread asks for the rows beyond those the mark accounts for.
 func (v *verification) countUnread(ctx context.Context) error {
-	page, err := v.p.portal.History(docspace.Patient(ctx), v.mark.Folder, docspace.Query{Start: beyond, Count: 1, From: v.mark.Anchor})
+	page, err := v.p.portal.History(docspace.Patient(ctx), v.mark.Folder, docspace.Query{Start: beyond, Count: 1, From: v.mark.Anchor, To: v.p.opts.To})
 	v.verdict.Unread = max(0, page.Total-v.mark.Accounted)
 	return err
 }
