@@ -28,7 +28,7 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 
 	feed := p.feed(mark.Folder)
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
-	events = append(events, transition(feed, mark, next, r, p.said(), now)...)
+	events = append(events, transition(feed, mark, next, r, p.ownMode(), now)...)
 	for i, row := range r.rows {
 		if p.passes(row) {
 			events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, r, row), now))
@@ -185,16 +185,16 @@ func seen(mark checkpoint.Mark) bool {
 }
 
 // mode tells history from what happened while the folder was watched, for
-// consumers that alert on bursts.
+// consumers that alert on bursts. What is published again is history.
 func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
-	if !seen(mark) && row.Date.Before(p.opts.Began) {
+	if !seen(mark) && (row.Date.Before(p.opts.Began) || !row.Date.After(mark.Again)) {
 		return schema.Backfill
 	}
-	return p.said()
+	return p.ownMode()
 }
 
-// said is the mode of events about the connector's own work.
-func (p *Poller) said() string {
+// ownMode is the mode of events about the connector's own work.
+func (p *Poller) ownMode() string {
 	if !p.opts.To.IsZero() {
 		return schema.Backfill
 	}

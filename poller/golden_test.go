@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -129,17 +130,15 @@ func connectorEvents() map[string]schema.Event {
 
 // changedEvents are what an operator's change of a mark says.
 func changedEvents() map[string]schema.Event {
-	number := func(n int64) *int64 { return &n }
+	p := New(nil, nil, Options{Feed: goldenFeed})
+	mark := checkpoint.Mark{Folder: 1204, Revision: 70441, Accounted: 1312, Anchor: recorded.AddDate(0, -6, 0), Changes: 1}
+	reset := Change{Move: Move{Command: ResetMark}, Prev: mark, Next: mark.Reset(recorded.AddDate(-1, 0, 0)), Again: 1312, Older: 400}
+	mark.Anchor, mark.Changes = time.Time{}, 0
+	set := Change{Move: Move{Command: SetMark}, Prev: mark, Next: mark.MovedOn(90_000), Skipped: 88_688}
+	reset.Next.Writer, set.Next.Writer = "host-3/4711", "host-3/4711"
 	return map[string]schema.Event{
-		"connector-mark-changed-reset": goldenFeed.Connector(schema.MarkChanged, 70441, schema.Live, recorded, schema.Connector{
-			Reason: "reset", Detail: "the index was lost", Accounted: number(0), AccountedBefore: number(1312),
-			Anchor: recorded.AddDate(-1, 0, 0), AnchorBefore: recorded.AddDate(0, -6, 0), Again: number(1312), Skipped: number(0),
-			Changes: 2, Writer: "host-3/4711",
-		}),
-		"connector-mark-changed-set": goldenFeed.Connector(schema.MarkChanged, 70441, schema.Live, recorded, schema.Connector{
-			Reason: "set", Detail: "history is not wanted", Accounted: number(90_000), AccountedBefore: number(1312),
-			Again: number(0), Skipped: number(88_688), Changes: 1, Writer: "host-3/4711",
-		}),
+		"connector-mark-changed-reset": p.changed(reset, "the index was lost", recorded),
+		"connector-mark-changed-set":   p.changed(set, "history is not wanted", recorded),
 	}
 }
 

@@ -17,8 +17,10 @@
 // the folders of two portals apart, tooold.go refuses portals that
 // cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
-// discover.go which folders, past.go when all is read that is to be read; hint.go, hint_queue.go and ancestry.go follow webhooks.
-// standing.go, tell.go and metrics.go say how it goes.
+// discover.go which folders, past.go when all is read that is to be read; hint.go,
+// hint_queue.go and ancestry.go follow webhooks. standing.go, tell.go and metrics.go
+// say how it goes. change.go, change_text.go and place.go are what an operator does
+// to a mark.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
 // a Ledger, whose all-or-nothing commit makes crashes, competing processes and
@@ -105,6 +107,7 @@ type Poller struct {
 	vain     map[int]vain
 	ailing   map[int]ailment
 	answered map[int]time.Time // when the last poll began that was answered
+	changes  map[int]int       // how often an operator had changed the mark at the last poll
 }
 
 // New returns a Poller.
@@ -126,6 +129,7 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 		vain:     make(map[int]vain),
 		ailing:   make(map[int]ailment),
 		answered: make(map[int]time.Time),
+		changes:  make(map[int]int),
 	}
 }
 
@@ -161,6 +165,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	if mark.Revision == 0 {
 		report.Lost = mark.Reason
 	}
+	p.notice(mark)
 	walk := p.newWalk(ctx, mark)
 	defer walk.close()
 	began, idle := time.Now(), 0
@@ -348,6 +353,18 @@ func (p *Poller) description(folder int) docspace.Folder {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.folders[folder]
+}
+
+// notice forgets what earlier polls found out about a folder whose mark an
+// operator has changed since.
+func (p *Poller) notice(mark checkpoint.Mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changes[mark.Folder] != mark.Changes {
+		delete(p.vain, mark.Folder)
+		delete(p.ailing, mark.Folder)
+		p.changes[mark.Folder] = mark.Changes
+	}
 }
 
 // remembered returns what earlier polls of this process found out about a

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"docspace-nats/checkpoint"
 	"docspace-nats/checkpoint/checkpointtest"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
@@ -341,32 +340,18 @@ func TestVerifyingBesideALiveConnectorRaisesNoAlarm(t *testing.T) {
 	}
 }
 
-// change changes the mark as an operator does.
-func (r *rig) change(t testing.TB, next checkpoint.Mark, again, skipped int64) {
-	t.Helper()
-	mark, feed := r.mark(t), r.poller.feed(r.room)
-	e := feed.Connector(schema.MarkChanged, mark.Revision, schema.Live, time.Now(), schema.Connector{Again: &again, Skipped: &skipped})
-	if _, err := r.ledger.Commit(t.Context(), r.room, []schema.Event{e}, mark, next); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestWhatAnOperatorHadPublishedAgainOrSkippedRaisesNoAlarm(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Options{})
 	r.act(300)
 	r.poll(t)
-	r.change(t, r.mark(t).Reset(time.Time{}), 300, 0)
+	r.change(t, Move{Command: ResetMark})
 	r.act(20)
 	r.poll(t)
 	r.equal(t)
 	r.act(40) // skipped
 	rows := r.portal.Rows(r.room)
-	var ids []int64
-	for _, row := range rows {
-		ids = append(ids, row.ID)
-	}
-	r.change(t, r.mark(t).MovedOn(len(rows)).Remember(ids...), 0, 40)
+	r.change(t, Move{Command: SetMark})
 	r.act(20)
 	r.poll(t)
 	if v := r.equal(t); v.Skipped != 40 || v.Events != len(rows)-40+20 {

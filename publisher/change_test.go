@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,30 @@ func TestEventsOfACommitThatAChangeOvertookAreNotStoredAgain(t *testing.T) {
 				t.Fatalf("%+v: nothing is left to look for", mark)
 			}
 		})
+	}
+}
+
+// Of a mark that is moved on over them, they count as skipped, and are there.
+func TestEventsOfACommitThatWasSkippedAreStoredOnceAtMost(t *testing.T) {
+	t.Parallel()
+	j := open(t, natstest.Run(t).Conn(t), Options{Commit: Dedup})
+	mark := push(t, j, checkpoint.Mark{Folder: 7}, 3)
+	slow := begin(t, j, mark, 4)
+	sendEvents(t, slow, 0, 2)
+	next := mark.MovedOn(7).Remember(4, 5, 6, 7)
+	moved, err := j.Commit(t.Context(), 7, []schema.Event{checkpointtest.Change(mark, next)}, mark, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.sendEvent(t.Context(), 2); !refusedBy(err, codeWrongLastSequence) {
+		t.Errorf("the next event of the commit: %v, want it refused", err)
+	}
+	if now := push(t, j, moved, 2); now.Unsettled != 0 {
+		t.Fatalf("%+v: nothing is left to look for", now)
+	}
+	counts := rowCounts(t, j, 7)
+	if got := fmt.Sprint(counts); got != "map[7-1:1 7-2:1 7-3:1 7-4:1 7-5:1 7-8:1 7-9:1]" {
+		t.Fatal(got)
 	}
 }
 

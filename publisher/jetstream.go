@@ -22,7 +22,8 @@
 // question.go show how the work stands, without taking part in it. connect.go,
 // identity.go and refusal.go connect; localnats.go, locallog.go and localrepair.go
 // are the server inside the program, localaddress.go says where it is.
-// The files of reader.go read the stream for others, with or without a durable consumer.
+// The files of reader.go read the stream for others, with or without a durable consumer;
+// republish.go stores what was read a second time, elsewhere.
 //
 // The package does not know where events come from, nor when to poll.
 package publisher
@@ -176,20 +177,20 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	return j, nil
 }
 
-// OpenExisting is Open for commands beside the connector: it creates nothing, and
-// returns an error that says what to do when there is no such stream.
-func OpenExisting(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+// Attach is Open for a stream that is there, for commands beside the connector: it
+// creates nothing, and leaves what is absent beside the stream to a connector.
+func Attach(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.look(ctx); err != nil {
+	err = j.untilLed(ctx, func() error { return j.look(ctx) })
+	switch {
+	case j.findings.Err() != nil:
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, j.findings.Err())
+	case err != nil:
 		return nil, err
-	}
-	if err := j.findings.Err(); err != nil {
-		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, err)
-	}
-	if j.absent {
+	case j.absent:
 		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
 	}
 	return j, nil

@@ -49,7 +49,7 @@ type Job struct {
 
 func (o Options) jobOf(info *jetstream.StreamInfo) (Job, bool) {
 	name, ours := strings.CutPrefix(info.Config.Name, o.Stream+jobInfix)
-	if !ours || strings.HasSuffix(name, copySuffix) || strings.HasSuffix(name, queueSuffix) {
+	if !ours {
 		return Job{}, false
 	}
 	about := maps.Clone(info.Config.Metadata)

@@ -129,6 +129,9 @@ func (b *backfill) intoJob(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseOld(ctx, b.portal, job.Folders, newLogger(b.quiet(), b.stderr)); err != nil {
+		return err
+	}
 	p := newPlan(b.o.job, job, marks, b.cfg.Poll.RequestsPerMinute)
 	if err := b.describe(ctx, p.open()); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,7 +17,7 @@ import (
 	"docspace-nats/publisher"
 )
 
-// fewFolders are asked for one by one; of more the rooms are listed first.
+// fewFolders are asked for one by one, and named; of more the rooms are listed first.
 const fewFolders = 20
 
 // folders returns the folders that the command line names, ascending.
@@ -113,24 +114,30 @@ func notShown(err error) bool {
 	return errors.Is(err, docspace.ErrForbidden) && !errors.Is(err, docspace.ErrScope) || errors.Is(err, docspace.ErrNotFound)
 }
 
-// unread returns the folders that the live stream has not read, or reads from the
-// same moment on, and those of the others that were named.
-func (b *backfill) unread(ids []int, marks []checkpoint.Mark, from checkpoint.Mark) (open []int, err error) {
+// readable returns those of the folders that can go into the live stream: it has
+// not read them, or from the same moment on. Rooms that cannot are left out, folders
+// that were named are refused.
+func (b *backfill) readable(ids []int, marks []checkpoint.Mark, from time.Time) (open []int, err error) {
 	read := make(map[int]checkpoint.Mark)
 	for _, m := range marks {
 		read[m.Folder] = m
 	}
 	var others []string
 	for _, id := range ids {
-		if m, has := read[id]; has && !m.Anchor.Equal(from.Anchor) {
+		if m, has := read[id]; has && !m.Anchor.Equal(from) {
 			others = append(others, m.String())
 			continue
 		}
 		open = append(open, id)
 	}
-	if len(others) == 0 || b.o.folders == foldersRooms {
+	if len(others) == 0 || len(open) > 0 && b.o.folders == foldersRooms {
 		return open, nil
 	}
-	return nil, fmt.Errorf("--live: stream %s has read these folders from another moment on, and what lies below their marks cannot be put in:\n  %s\nleave --live out, which reads them into a stream of their own, or remove their marks with docspace-nats checkpoint reset",
-		b.cfg.NATS.Stream, strings.Join(others, "\n  "))
+	more := ""
+	if n := len(others) - fewFolders; n > 0 {
+		others, more = others[:fewFolders], fmt.Sprintf("\n  and %d more", n)
+	}
+	return nil, fmt.Errorf("--live: stream %s has read these folders from another moment on, and what lies below their marks cannot be put in:\n  %s%s\n"+
+		"leave --live out, which reads them into a stream of their own, or remove their marks with docspace-nats checkpoint reset",
+		b.cfg.NATS.Stream, strings.Join(others, "\n  "), more)
 }

@@ -95,7 +95,9 @@ func (b *backfill) definition(ctx context.Context, found publisher.Job, there bo
 	if err != nil {
 		return backfillJob{}, err
 	}
-	return backfillJob{Asked: asks, Folders: folders, From: from, To: to, Portal: b.feed().Portal, Program: thisBuild().Version}, nil
+	job := backfillJob{Asked: asks, Folders: folders, From: from, To: to, Portal: b.feed().Portal, Program: thisBuild().Version}
+	_, err = job.about() // whether it can be written down is known before it is counted
+	return job, err
 }
 
 // agrees refuses to go on with a job that is not the one asked for. Who asks for

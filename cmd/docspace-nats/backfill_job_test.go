@@ -326,3 +326,27 @@ func TestAnInterruptPausesAJobAndTheSameCommandGoesOn(t *testing.T) {
 	}
 	a.holds(t, server.Conn(t), "DOCSPACE_BACKFILL_slow", "docspace.backfill.slow", schema.Backfill, room)
 }
+
+func TestAConnectorAndABackfillIntoTheLiveStreamReadTheSameRoomsAndStoreEachRowOnce(t *testing.T) {
+	t.Parallel()
+	a, server := newArchive(t, rand.Uint64()), natstest.Process(t)
+	var rooms []int
+	for i := range 3 {
+		rooms = append(rooms, a.room(4000, uint64(i)))
+	}
+	env := a.environment(a.portal.APIKey(), server.URL(), "POLL_REQUESTS_PER_MINUTE=0")
+	job := start(t, exec.Command(program(t), "backfill", "rooms", "--live"), env...)
+	if err := a.await(job, rooms[0], 3); err != nil {
+		t.Fatal(err)
+	}
+	connector := start(t, exec.Command(program(t), "run", "--once"), env...)
+	job.finish(t)
+	connector.finish(t)
+	if text := job.stderr.String(); !strings.Contains(text, "complete: 3 folders are read to their newest row") {
+		t.Error(text)
+	}
+	a.holds(t, server.Conn(t), "DOCSPACE", "docspace", schema.Backfill, rooms...)
+	again := start(t, exec.Command(program(t), "backfill", "rooms", "--live"), env...)
+	again.finish(t)
+	a.holds(t, server.Conn(t), "DOCSPACE", "docspace", schema.Backfill, rooms...)
+}

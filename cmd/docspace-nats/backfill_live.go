@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -32,12 +31,15 @@ func (b *backfill) intoLive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open, err := b.unread(ids, marks, checkpoint.Mark{Anchor: from})
+	open, err := b.readable(ids, marks, from)
 	if err != nil {
 		return err
 	}
+	if err := refuseOld(ctx, b.portal, ids, newLogger(b.quiet(), b.stderr)); err != nil {
+		return err
+	}
 	p := newPlan("", backfillJob{Folders: open, From: from}, marks, b.cfg.Poll.RequestsPerMinute)
-	if err := errors.Join(b.describe(ctx, open), ctx.Err()); err != nil {
+	if err := b.describe(ctx, open); err != nil {
 		return err
 	}
 	if err := b.count(ctx, p); err != nil {
@@ -65,8 +67,7 @@ func (b *backfill) workLive(ctx context.Context, p *backfillPlan, options publis
 		w.schedule.Watch(f.Folder)
 	}
 	w.divide(b.cfg.Poll.RequestsPerMinute, 1)
-	none := func(context.Context) error { return nil }
-	err = w.alongside(ctx, none, w.schedule.CatchUp)
+	err = w.alongside(ctx, w.schedule.CatchUp)
 	w.progress.finish()
 	switch {
 	case ctx.Err() != nil:

@@ -109,7 +109,7 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 	for _, id := range job.Folders {
 		w.schedule.Watch(id)
 	}
-	err = w.alongside(ctx, w.replicas.Run, func(ctx context.Context) error { return w.schedule.Run(ctx) })
+	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run)
 	return b.ended(ctx, w, err)
 }
 
@@ -129,13 +129,14 @@ func (b *backfill) settled(ctx context.Context) (job backfillJob, err error) {
 	return job, err
 }
 
-// alongside runs the work with its progress and another member, until the work
-// ends.
-func (w *backfillWorker) alongside(ctx context.Context, other, work func(context.Context) error) error {
+// alongside runs the work, with its progress and others beside it until it ends.
+func (w *backfillWorker) alongside(ctx context.Context, work func(context.Context) error, others ...func(context.Context) error) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	members, ctx := errgroup.WithContext(ctx)
-	members.Go(func() error { return other(ctx) })
+	for _, other := range others {
+		members.Go(func() error { return other(ctx) })
+	}
 	members.Go(func() error {
 		defer end()
 		return work(ctx)

@@ -80,7 +80,7 @@ Settings are environment variables; docspace-nats run --help lists them.`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(runCommand(), demoCommand(), checkCommand(), statusCommand(), tailCommand(), replayCommand(),
-		backfillCommand(), verifyCommand(), schemaCommand(), versionCommand())
+		backfillCommand(), verifyCommand(), checkpointCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

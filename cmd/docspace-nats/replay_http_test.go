@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,7 +34,7 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 		{http.StatusBadRequest, "it answers 400 Bad Request (got \u00abHIDDEN\u00bb and HIDDEN  [31m); it must take JSON arrays of CloudEvents"},
 		{http.StatusUnauthorized, "; put the Authorization header it asks for into --header-file"},
 		{http.StatusRequestEntityTooLarge, "; give a smaller --batch"},
-		{http.StatusTemporaryRedirect, " and points to https://elsewhere.example.com/in; give the address that takes the events"},
+		{http.StatusTemporaryRedirect, " and points to http://127.0.0.1:1/in; give the address that takes the events"},
 	} {
 		var mu sync.Mutex
 		requests := 0
@@ -44,7 +45,7 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 			if q.Header.Get("X-Team") != "a: b" || q.URL.RawQuery != "key=hunter2-query" || q.Method != http.MethodPost {
 				t.Errorf("%s %s, headers %v", q.Method, q.URL, q.Header)
 			}
-			w.Header().Set("Location", "https://me:hunter2@elsewhere.example.com/in?key=hunter2-query")
+			w.Header().Set("Location", "http://me:hunter2@127.0.0.1:1/in?key=hunter2-query")
 			w.WriteHeader(c.code)
 			_, _ = fmt.Fprintf(w, "got \u00ab%s\u00bb and hunter2-token \x1b[31m", q.Header.Get("Authorization"))
 		}))
@@ -60,6 +61,33 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 		if told := toldBy(t, stdout); requests != 1 || told.Sent > 0 || told.Finished || told.Next != 1 {
 			t.Errorf("%d: %d requests, it says %+v", c.code, requests, told)
 		}
+	}
+}
+
+func TestAnEndpointThatIsAwayIsWaitedForAndItsSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 5)
+	server := httptest.NewServer(nil)
+	server.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var stdout, stderr tailBuffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runReplay(ctx, r.config(), replayLine(t, "--to", server.URL+"/?key=hunter2", "--json"), &stdout, &stderr)
+	}()
+	waitUntil(t, "it says what fails", func() bool {
+		return strings.Contains(stderr.String(), "replay: "+server.URL+"/ does not take events: dial tcp ") && strings.Contains(stderr.String(), "trying again; without --job a stop forgets how far it came")
+	})
+	stop()
+	err := <-ended
+	if err == nil || !strings.Contains(err.Error(), "go on with --seq 1..5 ") {
+		t.Errorf("stopped with %v", err)
+	}
+	if all := stdout.String() + stderr.String() + fmt.Sprint(err); strings.Contains(all, "hunter2") {
+		t.Errorf("a secret is shown: %s", all)
+	}
+	if told := toldBy(t, stdout.String()); told.Sent > 0 || told.Finished {
+		t.Errorf("it says %+v", told)
 	}
 }
 

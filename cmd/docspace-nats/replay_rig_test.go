@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -79,13 +80,16 @@ type webhook struct {
 	requests int
 	failed   int
 	confirms int            // events of requests that were answered with success
+	refused  int            // events of those that failed
+	most     int            // after so many events it answers nobody
 	busy     map[string]int // requests under way, of each folder
 	taken    chan struct{}  // has an element once events were taken
+	full     chan struct{}  // closed once it answers nobody
 }
 
 func newWebhook(t *testing.T, seed uint64, fails float64) *webhook {
 	t.Helper()
-	h := &webhook{t: t, rng: rand.New(rand.NewPCG(seed, 2)), fails: fails, busy: make(map[string]int), taken: make(chan struct{}, 1)}
+	h := &webhook{t: t, rng: rand.New(rand.NewPCG(seed, 2)), fails: fails, busy: make(map[string]int), taken: make(chan struct{}, 1), full: make(chan struct{}), most: math.MaxInt}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	h.url = server.URL + "/events?token=hunter2"
@@ -100,10 +104,21 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.busy[folder]++; h.busy[folder] > 1 {
 		h.t.Errorf("two requests of folder %s are under way", folder)
 	}
-	fails, after, cuts := h.rng.Float64() < h.fails, h.rng.IntN(2) == 0, h.rng.IntN(3) == 0
 	h.mu.Unlock() // so that others come meanwhile
 	h.mu.Lock()
 	h.busy[folder]--
+	if len(h.got) >= h.most {
+		select {
+		case <-h.full:
+		default:
+			close(h.full)
+		}
+		h.mu.Unlock()
+		<-r.Context().Done()
+		h.mu.Lock()
+		panic(http.ErrAbortHandler)
+	}
+	fails, after, cuts := h.rng.Float64() < h.fails, h.rng.IntN(2) == 0, h.rng.IntN(3) == 0
 	if !fails || after {
 		h.got = append(h.got, ids...)
 		select {
@@ -111,15 +126,17 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		default:
 		}
 	}
+	if fails {
+		h.failed++
+		h.refused += len(ids)
+	}
 	switch {
 	case !fails:
 		h.confirms += len(ids)
 		w.WriteHeader(http.StatusAccepted)
 	case cuts:
-		h.failed++
 		panic(http.ErrAbortHandler)
 	default:
-		h.failed++
 		w.Header().Set("Retry-After", "0")
 		w.WriteHeader([]int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests}[h.rng.IntN(3)])
 	}
@@ -161,8 +178,9 @@ func (h *webhook) received() []string {
 	return append([]string(nil), h.got...)
 }
 
-func (h *webhook) count() int {
+// again answers as before, and counts anew.
+func (h *webhook) again() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.got)
+	h.most, h.requests, h.failed, h.confirms, h.refused = math.MaxInt, 0, 0, 0, 0
 }

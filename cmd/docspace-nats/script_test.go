@@ -38,7 +38,7 @@ import (
 //	beside JOB N            a backfill job in $NATS holds so many
 //	forget [COPY]           all marks are removed from $NATS, with their copy or
 //	                        once there is one
-//	answered                status, once a connector answers and has polled
+//	answered                a connector answers status, and has polled every folder
 //	exits CODE COMMAND...   the command ends with that code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -200,9 +200,9 @@ func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStrea
 
 func answeredScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, _ []string) {
-		waitUntil(t, "a connector answers and has polled", func() bool {
-			ts.Check(ts.Exec("docspace-nats", "status"))
-			return strings.Contains(ts.ReadFile("stdout"), "/MIN") && !strings.Contains(ts.ReadFile("stdout"), " - unread")
+		waitUntil(t, "a connector answers and has polled every folder", func() bool {
+			err := ts.Exec("docspace-nats", "status", "--attention", "--json")
+			return err == nil && strings.Contains(ts.ReadFile("stdout"), `"unknown": 0`)
 		})
 	}
 }

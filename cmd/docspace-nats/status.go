@@ -51,7 +51,8 @@ It needs the NATS_* settings only, and changes nothing. What is stored it reads
 from the stream, whether or not a connector runs; what only the connectors know it
 asks from those that run, for at most a second. What nobody tells is "-", in JSON
 null. Without NATS_URL it asks the connector that runs with NATS_DATA_DIR on this
-machine, or starts its NATS server for as long as it takes.
+machine. If none does, it starts the NATS server there for a moment, but not for
+--watch and --attention: meanwhile the connector could not start.
 
 Exit status: 0, or 1 when it cannot be told. With --attention only the folders that
 need it are shown, and the status is 1 if there is one, if a replica does not do
@@ -59,10 +60,18 @@ its work, or if no connector answers.`,
 		Example: `  docspace-nats status
   docspace-nats status --folder 42 --folder 43
   docspace-nats status --watch
-  docspace-nats status --watch=10s --limit 20
+  docspace-nats status --watch 10s --limit 20
   docspace-nats status --attention --json
   docspace-nats status --json | jq '.totals'`,
-		Args: noArguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.watch == watchDefault && len(args) == 1 { // --watch 5s
+				if _, err := time.ParseDuration(args[0]); err == nil {
+					o.watch = args[0]
+					return nil
+				}
+			}
+			return noArguments(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(cmd.OutOrStdout())); err != nil {
 				return &usageError{err}
@@ -81,10 +90,12 @@ its work, or if no connector answers.`,
 
 func statusFlags(o *statusOptions) *pflag.FlagSet {
 	flags := pflag.NewFlagSet("status", pflag.ContinueOnError)
+	flags.SortFlags = false
 	flags.StringSliceVar(&o.folders, "folder", nil, "only this folder id; may be repeated")
 	flags.BoolVar(&o.attention, "attention", false, "only folders that need attention; exit status 1 if somebody should look")
 	flags.IntVar(&o.limit, "limit", -1, "show so many folders; 0: all; 50 on a terminal, otherwise all")
-	flags.StringVar(&o.watch, "watch", "", "show it again and again, until interrupted, each time after so long")
+	flags.StringVar(&o.watch, "watch", "", "show it again and again, until interrupted, after each `interval`")
+	flags.Lookup("limit").DefValue = "0" // which is not shown
 	flags.Lookup("watch").NoOptDefVal = watchDefault
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object; with --watch, one in each line")
 	return flags
@@ -136,8 +147,9 @@ type statusReader struct {
 // runStatus shows it once, or until ctx ends. A stop is no failure.
 func runStatus(ctx context.Context, cfg NATSConfig, o statusOptions, stdout, stderr io.Writer) error {
 	tell := teller("status", stderr)
-	// A server for the time of a watch would keep the connector from starting.
-	own := cfg.URL == "" && o.every == 0 && publisher.LocalUsed(cfg.DataDir)
+	// A server for the time of a watch would keep the connector from starting, and
+	// one for each check might.
+	own := cfg.URL == "" && o.every == 0 && !o.attention && publisher.LocalUsed(cfg.DataDir)
 	nc, disconnect, err := client{name: "status", own: own, tell: tell}.connect(ctx, cfg)
 	if err != nil {
 		return stopped(ctx, err)

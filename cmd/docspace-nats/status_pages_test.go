@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,7 +20,7 @@ import (
 )
 
 // hostile is what strangers call their rooms.
-const hostile = "\x1b[2J\x1b]0;owned\a\u202eexe.gpj\r\nfolder 7 is fine\t\u200b"
+const hostile = "\x1b[2J\x1b]0;owned\a\u202eexe.gpj\r\nfolder 7 is fine\t\u200b\ue000"
 
 // manyStandings are so many folders as a replica knows them after trouble.
 func manyStandings(n int) []poller.Standing {
@@ -122,8 +124,26 @@ func TestAnswersThatMakeNoSenseEndTheQuestions(t *testing.T) {
 		if strings.Contains(text, `"id"`) && (err != nil || len(h.partly) != 1) || !strings.Contains(text, `"id"`) && !errors.Is(err, publisher.ErrNobodyAnswers) {
 			t.Errorf("%q: %v, %+v", text, err, h)
 		}
+		if strings.Contains(text, "1000000") && (h.counted != 1_000_000 || !strings.HasPrefix(h.incomplete(), "not all that these know came in time: a")) {
+			t.Errorf("%q: %+v, %q", text, h, h.incomplete())
+		}
 		cancel()
 		<-answers
+	}
+}
+
+func TestReplicasThatDoNotAnswerAreMissed(t *testing.T) {
+	t.Parallel()
+	h := heard{replicas: []replicaStatus{{Name: "a"}, {Name: "b"}}, counted: 3}
+	if got := h.incomplete(); got != "2 of 3 replicas answer; what the others know is missing" {
+		t.Error(got)
+	}
+	if h.counted = 2; h.incomplete() != "" {
+		t.Error(h.incomplete())
+	}
+	h.partly = []string{hostile}
+	if got := h.incomplete(); strings.ContainsAny(got, "\x1b\n") {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -174,11 +194,47 @@ func TestAFrameFitsTheTerminal(t *testing.T) {
 	r := manyFolders(200)
 	frame := r.frame(screen{width: 60, height: 24})
 	lines := strings.Split(strings.TrimSuffix(frame, "\x1b[J"), "\n")
+	for _, line := range lines {
+		if shown := strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[H"), "\x1b[K"); utf8.RuneCountInString(shown) > 60 {
+			t.Errorf("a line wraps: %q", shown)
+		}
+	}
 	if len(lines) > 24 || !strings.Contains(frame, "more\x1b[K\n") || !strings.HasPrefix(frame, "\x1b[H") || !strings.Contains(frame, "200 folders") || !strings.Contains(frame, "…") {
 		t.Errorf("%d lines:\n%q", len(lines), frame)
 	}
 	if len(r.Folders) != 200 {
 		t.Error("the report was changed")
+	}
+}
+
+func TestOfTwoReplicasTheOneThatPolledLastKnows(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	old := folderPolls{Folder: 7, Tried: now.Add(-time.Minute), Unread: 5, Gaps: 2, Error: "an error of before"}
+	fresh := folderPolls{Folder: 7, Tried: now, Unread: 1, Gaps: 3}
+	polling := folderPolls{Folder: 7, Tried: now.Add(-time.Hour), Polling: true, Unread: 9}
+	for name, c := range map[string]struct {
+		said []folderPolls
+		want folderLive
+	}{
+		"the newer one comes last":  {[]folderPolls{old, fresh}, folderLive{folderPolls{Folder: 7, Tried: now, Unread: 1, Gaps: 5}, "1"}},
+		"the newer one comes first": {[]folderPolls{fresh, old}, folderLive{folderPolls{Folder: 7, Tried: now, Unread: 1, Gaps: 5}, "0"}},
+		"who polls it now has it":   {[]folderPolls{polling, fresh}, folderLive{folderPolls{Folder: 7, Tried: polling.Tried, Polling: true, Unread: 9, Gaps: 3}, "0"}},
+	} {
+		h := heard{folders: make(map[int]folderLive)}
+		for i, polls := range c.said {
+			h.take(statusAnswer{Replica: replicaStatus{Name: string(rune('0' + i))}, Folders: []folderPolls{polls}})
+		}
+		if got := h.folders[7]; got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestAFolderThatAnotherReplicaPublishesNeedsNoAttention(t *testing.T) {
+	t.Parallel()
+	if why := attention(pollsOf(poller.Standing{Folder: 7, State: checkpoint.Watching, Err: fmt.Errorf("commit: %w", checkpoint.ErrConflict)})); why != "" {
+		t.Error(why)
 	}
 }
 

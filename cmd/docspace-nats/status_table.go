@@ -47,7 +47,7 @@ func (r *statusReport) text(on screen) string {
 	var b strings.Builder
 	r.writeReplicas(&b)
 	r.writeFolders(&b)
-	table := cutLines(b.String(), on.width)
+	table := cutLines(strings.TrimRight(b.String(), "\n")+"\n", on.width)
 	b.Reset()
 	for _, f := range r.Folders {
 		if f.Attention != nil {
@@ -73,7 +73,7 @@ func (r *statusReport) frame(on screen) string {
 		fits.Folders = fits.Folders[:len(fits.Folders)-1]
 		fits.More++
 	}
-	return "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
+	return "\x1b[H" + strings.ReplaceAll(cutLines(text, on.width), "\n", "\x1b[K\n") + "\x1b[J"
 }
 
 func (r *statusReport) writeReplicas(w io.Writer) {

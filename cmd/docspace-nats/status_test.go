@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -265,6 +267,57 @@ func TestStatusAndReadyzSayTheSame(t *testing.T) {
 	r, _, err = told(t, s.cfg.NATS, "--folder", fmt.Sprint(s.well))
 	if f := r.of(t, s.well); err != nil || f.State != checkpoint.Watching || !strings.Contains(deref(f.LastError), "500") || !strings.Contains(deref(f.Attention), "cannot be polled") {
 		t.Errorf("a folder that fails: %v, %+v", err, f)
+	}
+}
+
+// A lineBuffer tells when a line is written to it.
+type lineBuffer struct {
+	logBuffer
+	lines chan string
+}
+
+func (b *lineBuffer) Write(p []byte) (int, error) {
+	b.lines <- string(p)
+	return b.logBuffer.Write(p)
+}
+
+func TestAWatchShowsWhatIsNewUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	s := newLookout(t, nil)
+	s.answers(t)
+	ctx, stop := context.WithCancel(t.Context())
+	o := statusLine(t, "--watch", "--json")
+	o.every = 10 * time.Millisecond
+	shown, ended := &lineBuffer{lines: make(chan string)}, make(chan error, 1)
+	go func() { ended <- runStatus(ctx, s.cfg.NATS, o, shown, io.Discard) }()
+	accounted := func() int {
+		var r statusReport
+		line := <-shown.lines
+		if err := json.Unmarshal([]byte(line), &r); err != nil || strings.Count(line, "\n") != 1 {
+			t.Fatalf("%v in %s", err, line)
+		}
+		return r.of(t, s.well).Accounted
+	}
+	if n := accounted(); n != 21 {
+		t.Errorf("%d rows at first", n)
+	}
+	s.portal.Fill(s.well, 5, 3)
+	_ = s.c.catchUp(t.Context(), zerolog.Nop())
+	accounted() // which may have been made before
+	if n := accounted(); n != s.portal.Count(s.well) {
+		t.Errorf("%d rows after %d", n, s.portal.Count(s.well))
+	}
+	stop()
+	for {
+		select {
+		case <-shown.lines:
+			continue
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("a stop is %v", err)
+			}
+			return
+		}
 	}
 }
 

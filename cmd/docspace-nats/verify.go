@@ -169,7 +169,7 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	ledger, err := publisher.OpenExisting(ctx, nc, stream)
+	ledger, err := publisher.Attach(ctx, nc, stream)
 	if err != nil {
 		return err
 	}
