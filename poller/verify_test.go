@@ -332,7 +332,7 @@ func TestVerifyingBesideALiveConnectorRaisesNoAlarm(t *testing.T) {
 					t.Log(err)
 				}
 			})
-			for range 5 {
+			for range 3 {
 				v := r.equal(t)
 				t.Logf("%+v", v)
 			}
