@@ -37,7 +37,7 @@ func (v *verification) changes(ctx context.Context) error {
 	events := eventReader{v: v}
 	err := events.all(ctx, func(seq uint64, kind string, e *schema.Event) error {
 		if c := change(kind, e); c != nil && some(c.Again) {
-			v.since, v.skips, highest, open = seq, nil, 0, false
+			v.since, v.skips, highest, open = max(v.since, seq), nil, 0, false
 		} else if c != nil && some(c.Skipped) && !open {
 			v.skips, open = append(v.skips, skipped{low: highest, high: v.mark.Newest() + 1}), true
 		}

@@ -38,7 +38,8 @@ const (
 
 // PatrolOptions say how a Patrol works.
 type PatrolOptions struct {
-	PerMinute int // requests to the portal; default 6
+	PerMinute int           // requests to the portal; default 6
+	Start     time.Duration // how long after its start it begins; default 1 min
 	Log       zerolog.Logger
 }
 
@@ -47,6 +48,7 @@ type Patrol struct {
 	poller  *Poller
 	tokens  *rate.Limiter
 	watched func() []Standing
+	start   time.Duration
 	log     zerolog.Logger
 
 	mu      sync.Mutex
@@ -67,7 +69,7 @@ type beat struct {
 // NewPatrol returns a Patrol of the folders that watched returns, with a ledger that
 // is an Archive.
 func NewPatrol(portal Portal, archive Archive, opts Options, watched func() []Standing, o PatrolOptions) *Patrol {
-	p := &Patrol{tokens: rate.NewLimiter(0, patrolBurst), watched: watched, log: o.Log, beats: make(map[int]*beat)}
+	p := &Patrol{tokens: rate.NewLimiter(0, patrolBurst), watched: watched, start: cmp.Or(o.Start, patrolStart), log: o.Log, beats: make(map[int]*beat)}
 	p.SetPerMinute(o.PerMinute)
 	opts.Prefetch, opts.Metrics = 1, nil
 	p.poller = New(slowPortal{portal, p.tokens}, archive, opts)
@@ -81,7 +83,7 @@ func (p *Patrol) SetPerMinute(n int) {
 
 // Run verifies until ctx ends.
 func (p *Patrol) Run(ctx context.Context) error {
-	for wait := patrolStart; await(ctx, wait, nil) == nil; {
+	for wait := p.start; await(ctx, wait, nil) == nil; {
 		wait = patrolPause
 		if folder, o, any := p.next(); any {
 			p.verify(ctx, folder, o)

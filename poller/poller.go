@@ -12,7 +12,7 @@
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
-// verify.go compares a folder with its events, with join.go, print.go, suspect.go,
+// verify.go compares a folder with its events, with join.go, print.go, suspect.go, verdict.go,
 // hashed.go, changes.go and mend.go; patrol.go does so all the time. portals.go keeps
 // the folders of two portals apart, tooold.go refuses portals that
 // cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go

@@ -156,6 +156,7 @@ func TestEveryMetricThatIsNamedExists(t *testing.T) {
 	schedule := poller.NewSchedule(nil, queuetest.NewMemory(time.Minute).Replica(), poller.ScheduleOptions{})
 	schedule.Describe(descs)
 	poller.NewHintQueue(schedule).Describe(descs)
+	new(poller.Patrol).Describe(descs)
 	replicasGauge(new(publisher.Replicas)).Describe(descs)
 	close(descs)
 	name := regexp.MustCompile(`docspace_nats_[a-z_]+`)

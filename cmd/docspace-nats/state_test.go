@@ -49,6 +49,7 @@ func TestTheStateTellsWhetherTheWorkIsDone(t *testing.T) {
 	for _, want := range []string{
 		`docspace_nats_events_total{mode="backfill"} `, `docspace_nats_commits_total{outcome="stored"} 1`, `docspace_nats_unread_rows{folder="`,
 		`docspace_nats_folder_freshness_seconds{folder="`, `docspace_nats_requests_total{route="`, `docspace_nats_hints_total{outcome="accepted"} 0`,
+		`docspace_nats_unverified_rows 301`, `docspace_nats_verify_findings{kind="out_of_order"} 0`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("/metrics lacks %s", want)

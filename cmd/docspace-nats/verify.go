@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,6 +45,7 @@ not or a folder could not be compared, 2 when a flag or a setting is wrong.`,
 		Example: `  docspace-nats verify
   docspace-nats verify --folder 42 --folder 43 --from 7d
   docspace-nats verify --from 2026-01-01T00:00:00Z --until 2026-01-31T23:59:59Z --json
+  docspace-nats verify --job history
   docspace-nats verify --folder 42 --repair --reason 'purged by mistake on 3 March' --yes`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,6 +68,7 @@ not or a folder could not be compared, 2 when a flag or a setting is wrong.`,
 type verifyOptions struct {
 	folders     []string
 	from, until string
+	job         string
 	repair, yes bool
 	reason      string
 	perMinute   int
@@ -81,6 +84,7 @@ func (o *verifyOptions) register(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.folders, "folder", nil, "id of a folder to verify; may be repeated. Without it: all that have a mark in the stream")
 	flags.StringVar(&o.from, "from", "", "leave out rows dated before: a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z")
 	flags.StringVar(&o.until, "until", "", "leave out rows dated after, in the same forms")
+	flags.StringVar(&o.job, "job", "", "verify what this job of backfill has stored, instead of the live stream")
 	flags.BoolVar(&o.repair, "repair", false, "store the rows that are missing, as late events; needs --reason and --yes")
 	flags.StringVar(&o.reason, "reason", "", "why, for those who read the stream: the text of the event that tells of the repair")
 	flags.BoolVar(&o.yes, "yes", false, "yes, change the stream")
@@ -116,6 +120,9 @@ func (o *verifyOptions) check(now time.Time) error {
 	when("until", o.until, &o.end)
 	if !o.begin.IsZero() && !o.end.IsZero() && o.end.Before(o.begin) {
 		wrong("--until: must not be before --from")
+	}
+	if o.job != "" && !jobName.MatchString(o.job) {
+		wrong("--job: must be the name of a job, as docspace-nats backfill list shows it, got %s", shownValue(o.job))
 	}
 	switch {
 	case !o.repair && (o.reason != "" || o.yes):
@@ -158,7 +165,11 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 		return err
 	}
 	defer disconnect()
-	ledger, err := publisher.Attach(ctx, nc, streamOptions(cfg.NATS))
+	stream, to, err := o.stream(ctx, nc, cfg.NATS)
+	if err != nil {
+		return err
+	}
+	ledger, err := publisher.Attach(ctx, nc, stream)
 	if err != nil {
 		return err
 	}
@@ -183,9 +194,27 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 		return err
 	}
 	p := poller.New(portal, ledger, poller.Options{
-		Now: portal.Now, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
+		Now: portal.Now, To: to, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
 	})
 	return o.print(stdout, tell, o.verify(ctx, p, folders, stderr))
+}
+
+// stream returns the stream to verify, and the time up to which rows are stored in
+// it; zero: there is no end.
+func (o verifyOptions) stream(ctx context.Context, nc *nats.Conn, cfg NATSConfig) (publisher.Options, time.Time, error) {
+	live := streamOptions(cfg)
+	if o.job == "" {
+		return live, time.Time{}, nil
+	}
+	found, there, err := publisher.FindJob(ctx, nc, live, o.job)
+	if err == nil && !there {
+		err = fmt.Errorf("there is no job %s; docspace-nats backfill list shows those there are", o.job)
+	}
+	if err != nil {
+		return live, time.Time{}, err
+	}
+	job, err := parseJob(found)
+	return live.Job(o.job, nil), job.To, err
 }
 
 // verify compares the folders until ctx ends.

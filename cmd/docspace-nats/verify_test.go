@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
@@ -20,8 +21,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"docspace-nats/poller"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
+	"docspace-nats/schema"
 )
 
 // A verifyRig is a portal of which everything is stored.
@@ -251,4 +254,53 @@ func TestVerifyBesideARunningConnectorFindsNothing(t *testing.T) {
 	if n := r.portal.Count(r.portal.Rooms()[0]); n < 420 {
 		t.Errorf("only %s rows by the end: there was no traffic", strconv.Itoa(n))
 	}
+}
+
+// signalled closes a channel with the first line that is written.
+type signalled struct {
+	once sync.Once
+	line chan struct{}
+}
+
+func (s *signalled) Write(text []byte) (int, error) {
+	s.once.Do(func() { close(s.line) })
+	return len(text), nil
+}
+
+func TestWhatIsFoundWhileAConnectorRunsStandsOnReadyz(t *testing.T) {
+	t.Parallel()
+	r := newVerifyRig(t, 120, "auto")
+	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), 20); err != nil {
+		t.Fatal(err)
+	}
+	c, err := connect(t.Context(), r.cfg, 0, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if err := c.catchUp(t.Context(), zerolog.Nop()); err != nil {
+		t.Fatal(err)
+	}
+	told := &signalled{line: make(chan struct{})}
+	c.patrol = poller.NewPatrol(c.portal, c.ledger, poller.Options{Feed: feed(r.cfg, schema.Standard)}, c.schedule.Standings,
+		poller.PatrolOptions{PerMinute: 1_000_000, Start: 1, Log: zerolog.New(told).Level(zerolog.WarnLevel)})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { _ = c.patrol.Run(ctx) })
+	select {
+	case <-told.line:
+	case <-t.Context().Done():
+	}
+	shown, err := serveState("", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.connector.Store(c)
+	wantAnswer(t, shown.handler(), "/readyz", http.StatusOK, "the stream does not hold what the portal shows: 1 missing; docspace-nats verify --folder ")
 }
