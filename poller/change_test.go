@@ -222,29 +222,47 @@ func TestAMarkCanBeSetToATimeWithinTheHistory(t *testing.T) {
 }
 
 // The sweep compares the portal's ids with the stream's.
+// Nor does the search near the top, or a stream that has dropped what says that they
+// were, and as many gaps.
 func TestRowsThatWereSkippedAreNotFoundMissing(t *testing.T) {
 	t.Parallel()
-	r := newSweepRig(t, Options{})
-	r.act(150)
-	r.poll(t)
-	late := r.reserve()
-	r.act(200)
-	r.change(t, Move{Command: SetMark})
-	r.act(checkpoint.MaxRecent + 400)
-	r.poll(t)
-	stored := len(r.stored())
-	late() // far below what the mark remembers, among those that were skipped
-	for range 10 {
-		r.poll(t)
-	}
-	if mark := r.mark(t); mark.State != checkpoint.Unreconciled || len(r.stored()) != stored {
-		t.Fatalf("%d rows are stored, want %d: nobody knows which one came late; %v", len(r.stored()), stored, mark)
-	}
-	if c := r.change(t, Move{Command: SetMark}); c.Skipped != 1 {
-		t.Fatalf("%v", c)
-	}
-	if report := r.poll(t); report.State != checkpoint.Watching || report.Unread != 0 {
-		t.Fatalf("%+v", report)
+	for name, test := range map[string]struct {
+		gaps, since int
+		dropped     bool
+	}{
+		"far below":              {since: checkpoint.MaxRecent + 400},
+		"near the top":           {},
+		"with nothing to say so": {gaps: 700, since: checkpoint.MaxRecent + 400, dropped: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newSweepRig(t, Options{})
+			r.act(150)
+			r.hide(test.gaps)
+			r.poll(t)
+			late := r.reserve()
+			r.act(600)
+			r.change(t, Move{Command: SetMark})
+			r.act(test.since)
+			r.poll(t)
+			if test.dropped {
+				r.ledger.Remove(r.room, func(e schema.Event) bool { return e.Data.Action.Name == schema.MarkChanged })
+			}
+			stored := len(r.stored())
+			late() // below what the mark remembers, among those that were skipped
+			for range 10 {
+				r.poll(t)
+			}
+			if mark := r.mark(t); mark.State != checkpoint.Unreconciled || len(r.stored()) != stored {
+				t.Fatalf("%d rows are stored, want %d: nobody knows which one came late; %v", len(r.stored()), stored, mark)
+			}
+			if c := r.change(t, Move{Command: SetMark}); c.Skipped != 1 {
+				t.Fatalf("%v", c)
+			}
+			if report := r.poll(t); report.State != checkpoint.Watching || report.Unread != 0 {
+				t.Fatalf("%+v", report)
+			}
+		})
 	}
 }
 
@@ -290,12 +308,13 @@ func TestWhatWasSearchedInVainIsSearchedAgainAfterAChange(t *testing.T) {
 	r.poll(t)
 	r.poller.remember(r.room, reading{missing: 3, dug: true}, ailment{top: sheet{unseen: make([]unseenRow, 1)}, at: time.Now()})
 	r.poller.notice(r.mark(t))
-	if given, ailing := r.poller.remembered(r.room); given.missing != 3 || ailing.none() {
+	r.poller.sweeper.end(r.poller.sweeper.begin(r.mark(t)))
+	if given, ailing := r.poller.remembered(r.room); given.missing != 3 || ailing.none() || r.poller.sweeper.begin(r.mark(t)) != nil {
 		t.Fatal("it is forgotten although nothing was changed")
 	}
 	r.change(t, Move{Command: ResetMark})
 	r.poller.notice(r.mark(t))
-	if given, ailing := r.poller.remembered(r.room); given.missing != 0 || !ailing.none() {
+	if given, ailing := r.poller.remembered(r.room); given.missing != 0 || !ailing.none() || r.poller.sweeper.begin(r.mark(t)) == nil {
 		t.Fatalf("%+v, %+v are still believed", given, ailing)
 	}
 }

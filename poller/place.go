@@ -33,7 +33,6 @@ func (p *Poller) placeAt(ctx context.Context, mark checkpoint.Mark, to time.Time
 		return place{}, err
 	}
 	walk.total = top.total
-	walk.told.Store(walk.told.Load() || mark.Newest() != 0)
 	for try := range patience {
 		since := 0
 		if !to.IsZero() {

@@ -19,8 +19,8 @@
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
 // discover.go which folders, past.go when all is read that is to be read; hint.go,
 // hint_queue.go and ancestry.go follow webhooks. standing.go, tell.go and metrics.go
-// say how it goes. change.go, change_text.go and place.go are what an operator does
-// to a mark.
+// say how it goes. change.go, change_text.go, plan.go and place.go are what an operator
+// does to a mark.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
 // a Ledger, whose all-or-nothing commit makes crashes, competing processes and

@@ -136,11 +136,8 @@ func cleanReason(reason string) (string, error) {
 	switch {
 	case reason == "":
 		return "", errors.New("--reason: must say why, for those who read the event; what people typed is left out under DOCSPACE_PRIVACY=minimal")
-	case len([]rune(reason)) > maxReason:
-		return "", fmt.Errorf("--reason: must not be longer than %d characters", maxReason)
+	case len([]rune(reason)) > poller.MaxReason:
+		return "", fmt.Errorf("--reason: must not be longer than %d characters", poller.MaxReason)
 	}
 	return reason, nil
 }
-
-// maxReason is how many characters of a reason are published.
-const maxReason = 512

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"math/rand/v2"
 	"os/exec"
@@ -21,7 +24,7 @@ import (
 )
 
 const (
-	markChanges    = 8     // made in each mode
+	markChanges    = 6     // made in each mode
 	changedHistory = 3_000 // rows of the room that is changed most
 )
 
@@ -187,4 +190,26 @@ func (w *town) holdsChanges(t *testing.T, url string, made []changeRow) (overtak
 	}
 	t.Logf("%d changes, %d rows published again, %d skipped, of which %d were stored", len(made), again, skipped, overtaken)
 	return overtaken
+}
+
+func TestAChangeIsMadeOnlyAfterAYes(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]bool{"y\n": true, "Yes\n": true, " y": true, "\n": false, "": false, "n\n": false, "yy\n": false} {
+		var out, asked bytes.Buffer
+		talk := &markTalk{in: strings.NewReader(answer), out: &out, err: &asked, o: &changeOptions{}}
+		if err := talk.agree(t.Context(), 3); (err == nil) != want {
+			t.Errorf("%q: %v", answer, err)
+		}
+		if got := asked.String(); got != "Change these 3 marks? [y/N] " || out.Len() > 0 {
+			t.Errorf("asked %q, said %q", got, out.String())
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	never, _ := io.Pipe()
+	t.Cleanup(func() { _ = never.Close() })
+	talk := &markTalk{in: never, out: io.Discard, err: io.Discard, o: &changeOptions{}}
+	if err := talk.ask(ctx, "Change this mark?"); !errors.Is(err, errDeclined) {
+		t.Errorf("a stop while it asks: %v", err)
+	}
 }
