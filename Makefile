@@ -39,9 +39,9 @@ chaos: ## break a cluster and its connectors for CHAOS=10m, with MODE=atomic or 
 SIEM ?= 100000
 
 .PHONY: siem
-siem: ## send SIEM=100000 rows through Bento, rsyslog, Telegraf and nats.js; as root it installs rsyslog where there is none
-	@if command -v dpkg >/dev/null && ! dpkg -s rsyslog rsyslog-relp >/dev/null 2>&1; then \
-		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rsyslog rsyslog-relp; fi
+siem: ## send SIEM=100000 rows through Bento, rsyslog, Telegraf and nats.js; as root it installs rsyslog and logrotate where they are missing
+	@if command -v dpkg >/dev/null && ! dpkg -s rsyslog rsyslog-relp logrotate >/dev/null 2>&1; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rsyslog rsyslog-relp logrotate; fi
 	go test ./cmd/docspace-nats -run TestSIEM -v -timeout 0 -siem $(SIEM) -siem-seed $(SEED)
 
 .PHONY: demo

@@ -52,6 +52,8 @@ type wire struct {
 	Writer      string         `json:"writer,omitzero"`
 	Portal      string         `json:"portal,omitzero"`
 	Key         string         `json:"key,omitzero"`
+	Changes     int            `json:"changes,omitzero"`
+	Again       time.Time      `json:"again,omitzero"`
 	Extra       jsontext.Value `json:",embed"`
 }
 
@@ -87,6 +89,8 @@ func (m Mark) Encode() ([]byte, error) {
 		Writer:      m.Writer,
 		Portal:      m.Portal,
 		Key:         m.Key,
+		Changes:     m.Changes,
+		Again:       m.Again.UTC(),
 		Extra:       m.extra,
 	}, json.Deterministic(true))
 	if err != nil {
@@ -121,7 +125,7 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered) < 0 || min(w.FilterSince, w.Unsure) < 0 {
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered, w.Changes) < 0 || min(w.FilterSince, w.Unsure) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -144,6 +148,8 @@ func Decode(b []byte) (Mark, error) {
 		Writer:      w.Writer,
 		Portal:      w.Portal,
 		Key:         w.Key,
+		Changes:     w.Changes,
+		Again:       w.Again,
 		extra:       w.Extra,
 	}, nil
 }

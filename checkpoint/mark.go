@@ -93,6 +93,12 @@ type Mark struct {
 	// stored again. 0 means none, as long as nothing lies above the mark itself.
 	Unsettled uint64
 
+	// Changes is how often an operator changed the mark, see change.go. Again is
+	// the date up to which rows may have been published before the last time it
+	// was put back.
+	Changes int
+	Again   time.Time
+
 	// Revision says which stored mark this is: the stream sequence of its
 	// message, 0 when none is stored. It is the fence of the next commit and
 	// not part of the encoding.

@@ -14,8 +14,8 @@ const MaxPublished = 4 << 20
 // Published holds.
 var ErrTooManyRows = fmt.Errorf("more than %d rows of it are stored", MaxPublished)
 
-// Published is what is stored of one folder, as found by reading its events
-// once from the oldest. A keeper adds to it; what was read before need not be
+// Published is what is stored of one folder since its mark was last changed by
+// an operator, as found by reading its events once from the oldest. A keeper adds to it; what was read before need not be
 // read again.
 type Published struct {
 	UpTo    uint64  // every event up to this sequence is in it
@@ -64,6 +64,11 @@ func (p *Published) ReadTo(upTo, first uint64) {
 	p.UpTo, p.first = max(p.UpTo, upTo), max(p.first, first)
 }
 
+// Changed says that an operator changed the mark before what follows was stored.
+// What was stored until then is not what the mark accounts for: it may have been
+// put back to publish that again, or moved on over rows that never were.
+func (p *Published) Changed() { *p = Published{UpTo: p.UpTo, first: p.first} }
+
 // Has reports whether the row is stored.
 func (p *Published) Has(id int64) bool {
 	_, found := slices.BinarySearch(p.IDs, id)
@@ -79,8 +84,9 @@ func (p *Published) Between(low, high int64) int {
 
 // Floor returns the id from which on it tells for certain what is not stored,
 // to a mark that accounts for so many rows. It is 0 when every row that was
-// ever stored is in it. Otherwise the stream has dropped old events, and of a
-// row below the floor nobody knows whether it had one.
+// ever stored is in it. Otherwise the stream has dropped old events, or an
+// operator has moved the mark on over rows that were not stored, and of a row below
+// the floor nobody knows whether it had one.
 func (p *Published) Floor(accounted int) int64 {
 	if len(p.IDs)+p.Gaps-p.Removed == accounted {
 		return 0

@@ -49,8 +49,10 @@ func (s *Schedule) catchUp(ctx context.Context, folder int) error {
 		if errors.Is(err, checkpoint.ErrConflict) {
 			continue
 		}
+		over := err == nil && report.Reason == "" && !report.More && report.Unread == 0
 		s.mu.Lock()
 		s.folders[folder].standing.polled(began, time.Now(), report, err)
+		s.folders[folder].standing.Over = over
 		s.mu.Unlock()
 		if err != nil {
 			return err
@@ -58,7 +60,7 @@ func (s *Schedule) catchUp(ctx context.Context, folder int) error {
 		if report.Reason != "" {
 			return fmt.Errorf("folder %d is %s: %s", folder, report.State, report.Reason)
 		}
-		if !report.More && report.Unread == 0 {
+		if over {
 			return nil
 		}
 		if idle++; report.Commits > 0 {

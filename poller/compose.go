@@ -28,7 +28,7 @@ func (p *Poller) compose(mark checkpoint.Mark, r reading) (checkpoint.Mark, []sc
 
 	feed := p.feed(mark.Folder)
 	events := make([]schema.Event, 0, len(r.rows)+ownEvents)
-	events = append(events, transition(feed, mark, next, r, now)...)
+	events = append(events, transition(feed, mark, next, r, p.ownMode(), now)...)
 	for i, row := range r.rows {
 		if p.passes(row) {
 			events = append(events, feed.Event(row, r.ordinal(i), p.mode(mark, row), late(mark, r, row), now))
@@ -85,12 +85,12 @@ func ids(rows []docspace.Entry) []int64 {
 
 // transition returns what the connector has to say about the folder itself:
 // the state it left, the one it entered, and rows nobody will see.
-func transition(feed Feed, mark, next checkpoint.Mark, r reading, now time.Time) []schema.Event {
+func transition(feed Feed, mark, next checkpoint.Mark, r reading, mode string, now time.Time) []schema.Event {
 	var events []schema.Event
 	say := func(kind string, c schema.Connector) {
 		accounted := int64(next.Accounted)
 		c.Accounted = &accounted
-		events = append(events, feed.Connector(kind, mark.Revision, schema.Live, now, c))
+		events = append(events, feed.Connector(kind, mark.Revision, mode, now, c))
 	}
 	if mark.Revision == 0 && mark.Reason != "" {
 		say(schema.Reset, schema.Connector{Reason: "mark_lost", Detail: mark.Reason})
@@ -185,9 +185,17 @@ func seen(mark checkpoint.Mark) bool {
 }
 
 // mode tells history from what happened while the folder was watched, for
-// consumers that alert on bursts.
+// consumers that alert on bursts. What is published again is history.
 func (p *Poller) mode(mark checkpoint.Mark, row docspace.Entry) string {
-	if !seen(mark) && row.Date.Before(p.opts.Began) {
+	if !seen(mark) && (row.Date.Before(p.opts.Began) || !row.Date.After(mark.Again)) {
+		return schema.Backfill
+	}
+	return p.ownMode()
+}
+
+// ownMode is the mode of events about the connector's own work.
+func (p *Poller) ownMode() string {
+	if !p.opts.To.IsZero() {
 		return schema.Backfill
 	}
 	return schema.Live

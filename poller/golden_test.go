@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -119,11 +120,26 @@ func connectorEvents() map[string]schema.Event {
 		next := mark
 		next.State, next.Reason = stateAfter(mark, test.found)
 		next.Accounted += test.found.size() - test.found.removed
-		for _, event := range transition(goldenFeed, mark, next, test.found, recorded) {
+		for _, event := range transition(goldenFeed, mark, next, test.found, schema.Live, recorded) {
 			events[name] = event
 		}
 	}
+	maps.Copy(events, changedEvents())
 	return events
+}
+
+// changedEvents are what an operator's change of a mark says.
+func changedEvents() map[string]schema.Event {
+	p := New(nil, nil, Options{Feed: goldenFeed})
+	mark := checkpoint.Mark{Folder: 1204, Revision: 70441, Accounted: 1312, Anchor: recorded.AddDate(0, -6, 0), Changes: 1}
+	reset := Change{Move: Move{Command: ResetMark}, Prev: mark, Next: mark.Reset(recorded.AddDate(-1, 0, 0)), Again: 1312, Older: 400}
+	mark.Anchor, mark.Changes = time.Time{}, 0
+	set := Change{Move: Move{Command: SetMark}, Prev: mark, Next: mark.MovedOn(90_000), Skipped: 88_688}
+	reset.Next.Writer, set.Next.Writer = "host-3/4711", "host-3/4711"
+	return map[string]schema.Event{
+		"connector-mark-changed-reset": p.changed(reset, "the index was lost", recorded),
+		"connector-mark-changed-set":   p.changed(set, "history is not wanted", recorded),
+	}
 }
 
 // goldenKey is the key of the golden pseudonyms.

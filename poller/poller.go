@@ -12,11 +12,15 @@
 // one without row ids by unnumbered.go, window.go, balance.go, key.go and, once it
 // has ids, renumber.go. unseen.go finds rows that are not shown, tally.go and
 // matching.go know them again, sweep.go finds those that are missing far below.
-// portals.go keeps the folders of two portals apart, tooold.go refuses portals that
+// verify.go compares a folder with its events, with join.go, print.go, suspect.go,
+// hashed.go, changes.go and mend.go; patrol.go does so all the time. portals.go keeps
+// the folders of two portals apart, tooold.go refuses portals that
 // cannot be read. schedule.go takes folders from the queue, turn.go polls them, stock.go
 // keeps them there, trouble.go holds them back, cadence.go and lanes.go say when,
-// discover.go which folders; hint.go, hint_queue.go and ancestry.go follow webhooks.
-// standing.go, tell.go and metrics.go say how it goes.
+// discover.go which folders, past.go when all is read that is to be read; hint.go,
+// hint_queue.go and ancestry.go follow webhooks. standing.go, tell.go and metrics.go
+// say how it goes. change.go, change_text.go and place.go are what an operator does
+// to a mark.
 //
 // The package knows neither HTTP nor NATS. It reads from a Portal and writes to
 // a Ledger, whose all-or-nothing commit makes crashes, competing processes and
@@ -77,6 +81,7 @@ const longestTurn = 30 * time.Second
 // documented default.
 type Options struct {
 	Anchor   time.Time        // a folder without a mark leaves out the rows dated before; zero: none
+	To       time.Time        // rows dated after this second are left out, and what is read is the past, which ends; zero: none are
 	Began    time.Time        // when watching began; older rows of a new folder are history. Default: now
 	Now      func() time.Time // the portal's clock; default time.Now
 	Feed     Feed             // what every event says about its origin
@@ -102,6 +107,7 @@ type Poller struct {
 	vain     map[int]vain
 	ailing   map[int]ailment
 	answered map[int]time.Time // when the last poll began that was answered
+	changes  map[int]int       // how often an operator had changed the mark at the last poll
 }
 
 // New returns a Poller.
@@ -123,20 +129,22 @@ func New(portal Portal, ledger Ledger, opts Options) *Poller {
 		vain:     make(map[int]vain),
 		ailing:   make(map[int]ailment),
 		answered: make(map[int]time.Time),
+		changes:  make(map[int]int),
 	}
 }
 
 // A Report is what a poll did.
 type Report struct {
-	Folder   int
-	State    checkpoint.State
-	Reason   string // why the folder is in a state that needs attention
-	Events   int    // rows published
-	Filtered int    // rows left out by the filter
-	Late     int    // those of them that became visible late
-	Gaps     int    // rows reported as gaps
-	Unread   int    // rows the portal counts that are still unaccounted for
-	Commits  int    // commits stored, marks alone included
+	Folder    int
+	State     checkpoint.State
+	Reason    string // why the folder is in a state that needs attention
+	Events    int    // rows published
+	Filtered  int    // rows left out by the filter
+	Late      int    // those of them that became visible late
+	Gaps      int    // rows reported as gaps
+	Unread    int    // rows the portal counts that are still unaccounted for
+	Commits   int    // commits stored, marks alone included
+	Accounted int    // rows accounted for after it
 
 	Lost       string    // that the folder's mark was gone, and why; "" when it was not
 	WithIDs    bool      // the log tells row ids
@@ -157,6 +165,7 @@ func (p *Poller) Poll(ctx context.Context, folder int) (Report, error) {
 	if mark.Revision == 0 {
 		report.Lost = mark.Reason
 	}
+	p.notice(mark)
 	walk := p.newWalk(ctx, mark)
 	defer walk.close()
 	began, idle := time.Now(), 0
@@ -323,7 +332,7 @@ func (r *Report) add(read reading, next checkpoint.Mark, events []schema.Event, 
 	r.Events += len(read.rows) + read.filtered - left
 	r.Filtered += left
 	r.Gaps += len(read.unseen)
-	r.Unread = read.unread
+	r.Unread, r.Accounted = read.unread, next.Accounted
 	r.Active = next.Active
 	for i := range events {
 		if events[i].Data.Late {
@@ -344,6 +353,18 @@ func (p *Poller) description(folder int) docspace.Folder {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.folders[folder]
+}
+
+// notice forgets what earlier polls found out about a folder whose mark an
+// operator has changed since.
+func (p *Poller) notice(mark checkpoint.Mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changes[mark.Folder] != mark.Changes {
+		delete(p.vain, mark.Folder)
+		delete(p.ailing, mark.Folder)
+		p.changes[mark.Folder] = mark.Changes
+	}
 }
 
 // remembered returns what earlier polls of this process found out about a

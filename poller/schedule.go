@@ -3,6 +3,7 @@ package poller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type ScheduleOptions struct {
 	MaxInterval time.Duration // between polls of an idle or failing folder; default 2 min
 	Workers     int           // polls at the same moment; default 8
 	Replicas    Replicas      // who else takes folders from the queue; default: nobody
+	Past        bool          // Run ends when every folder was read to its end, or given up
 	Log         zerolog.Logger
 }
 
@@ -104,15 +106,21 @@ func (s *Schedule) Watch(folder int) bool {
 // Run polls until ctx ends. A poll in hand is cut: its commit happens or does
 // not, its folder is given back to the queue, and whoever polls it next goes on
 // from the mark. Only a portal that is too old ends it earlier, with an error
-// that is ErrTooOld.
+// that is ErrTooOld, and the end of a past.
 func (s *Schedule) Run(ctx context.Context) error {
 	members, ctx := errgroup.WithContext(ctx)
+	if s.opts.Past {
+		members.Go(func() error { return s.awaitOver(ctx) })
+	}
 	members.Go(func() error { return s.stock(ctx) })
 	members.Go(func() error { return s.hurry(ctx) })
 	for _, lane := range queue.Lanes() {
 		members.Go(func() error { return s.serve(ctx, lane, members) })
 	}
-	return members.Wait()
+	if err := members.Wait(); !errors.Is(err, errOver) {
+		return err
+	}
+	return nil
 }
 
 // serve takes the folders of a lane and has them polled.

@@ -15,15 +15,20 @@ import (
 
 // Standing is what this process knows about a watched folder.
 type Standing struct {
-	Folder   int
-	State    checkpoint.State // "" until the first poll
-	Reason   string           // why the state needs attention
-	Gaps     int              // rows this process reported as gaps
-	Unread   int              // rows counted at the last poll and not published
-	Since    time.Time        // when this process began to watch it
-	Polled   time.Time        // end of the last poll the portal answered
-	Complete time.Time        // start of the last poll that proved it complete
-	Err      error            // why the last poll failed; nil when it did not
+	Folder    int
+	State     checkpoint.State // "" until the first poll
+	Reason    string           // why the state needs attention
+	Gaps      int              // rows this process reported as gaps
+	Unread    int              // rows counted at the last poll and not published
+	Accounted int              // rows accounted for by then
+	Since     time.Time        // when this process began to watch it
+	Polled    time.Time        // end of the last poll the portal answered
+	Complete  time.Time        // start of the last poll that proved it complete
+	Tried     time.Time        // end of the last poll, whatever came of it
+	Due       time.Time        // of the next poll, if no other replica polled it since
+	Polling   bool             // this process polls it at this moment
+	Over      bool             // it was read to its end, and that is all that is wanted
+	Err       error            // why the last poll failed; nil when it did not
 }
 
 // Fresh returns since when the folder is known to be published completely, or
@@ -37,11 +42,11 @@ func (s Standing) Fresh() time.Time {
 
 // polled takes over the outcome of a poll.
 func (s *Standing) polled(began, ended time.Time, r Report, err error) {
-	s.Err = err
+	s.Err, s.Tried = err, ended
 	if err != nil {
 		return
 	}
-	s.State, s.Reason, s.Unread, s.Polled = r.State, r.Reason, r.Unread, ended
+	s.State, s.Reason, s.Unread, s.Accounted, s.Polled = r.State, r.Reason, r.Unread, r.Accounted, ended
 	s.Gaps += r.Gaps
 	if r.State == checkpoint.Watching && r.Unread == 0 {
 		s.Complete = began
@@ -54,10 +59,18 @@ func (s *Schedule) Standings() []Standing {
 	defer s.mu.Unlock()
 	all := make([]Standing, 0, len(s.folders))
 	for _, t := range s.folders {
-		all = append(all, t.standing)
+		standing := t.standing
+		standing.Due, standing.Polling = t.due, t.polled
+		all = append(all, standing)
 	}
 	slices.SortFunc(all, func(a, b Standing) int { return cmp.Compare(a.Folder, b.Folder) })
 	return all
+}
+
+// Title returns what events say a folder is called, "" where that is unknown or
+// hidden.
+func (s *Schedule) Title(folder int) string {
+	return s.poller.opts.Feed.Privacy.Title(s.poller.description(folder).Title)
 }
 
 // discovery is when and how the folders to watch were last looked for.

@@ -11,6 +11,10 @@ const (
 	// stockEvery is how often the queue is compared with the watched folders.
 	stockEvery = time.Minute
 
+	// pastEvery is the same where folders leave the queue at their end, and others
+	// are to hear of it.
+	pastEvery = 5 * time.Second
+
 	// strangerWait is how long a folder is left to other replicas that this one
 	// was not told to watch.
 	strangerWait = 5 * time.Second
@@ -26,8 +30,11 @@ func (s *Schedule) stock(ctx context.Context) error {
 		}
 		s.tellQueue(err)
 		wait := stockEvery
-		if err != nil {
+		switch {
+		case err != nil:
 			wait = s.opts.MinInterval
+		case s.opts.Past:
+			wait = pastEvery
 		}
 		if await(ctx, jitter(wait), s.added) != nil {
 			return nil
@@ -41,7 +48,13 @@ func (s *Schedule) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for folder, lane := range s.missing(there) {
+	missing := s.missing(there)
+	if s.opts.Past {
+		if err := s.skipOver(ctx, missing); err != nil {
+			return err
+		}
+	}
+	for folder, lane := range missing {
 		if err := s.queue.Put(ctx, folder, lane); err != nil {
 			return err
 		}
@@ -55,7 +68,7 @@ func (s *Schedule) missing(there map[int]bool) map[int]queue.Lane {
 	defer s.mu.Unlock()
 	missing := make(map[int]queue.Lane)
 	for folder, t := range s.folders {
-		if !there[folder] {
+		if !there[folder] && !t.standing.Over {
 			missing[folder] = s.lane(t)
 		}
 	}

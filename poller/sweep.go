@@ -95,6 +95,7 @@ func newSweeper() *sweeper {
 // A sweep is what is known about the missing rows of one folder.
 type sweep struct {
 	folder   int
+	changes  int           // how often an operator had changed the mark
 	due      time.Time     // it does not begin before
 	wait     time.Duration // until the next one
 	touched  time.Time
@@ -150,7 +151,7 @@ func (p *Poller) sweep(ctx context.Context, mark checkpoint.Mark, r reading, mos
 	if mark.State != checkpoint.Unreconciled || lateRows(mark, r) {
 		return r, nil // it says so first, and publishes first what it has
 	}
-	s := p.sweeper.begin(mark.Folder)
+	s := p.sweeper.begin(mark)
 	if s == nil {
 		return r, nil
 	}
@@ -222,13 +223,17 @@ func (s *sweep) handOut(r reading, most int) reading {
 	return r
 }
 
-// begin returns the folder's sweep if it is its time, nil if not.
-func (z *sweeper) begin(folder int) *sweep {
+// begin returns the folder's sweep if it is its time, nil if not. What it knew
+// under a mark that an operator has changed since, it forgets.
+func (z *sweeper) begin(mark checkpoint.Mark) *sweep {
 	now := time.Now()
-	s := z.folders[folder]
-	if s == nil {
-		s = &sweep{folder: folder, wait: sweepAgain, hidden: make(map[int64]hiding)}
-		z.folders[folder] = s
+	s := z.folders[mark.Folder]
+	if s == nil || s.changes != mark.Changes {
+		if z.active == s {
+			z.active = nil
+		}
+		s = &sweep{folder: mark.Folder, changes: mark.Changes, wait: sweepAgain, hidden: make(map[int64]hiding)}
+		z.folders[mark.Folder] = s
 	}
 	if now.Before(s.due) || z.active != nil && z.active != s && now.Before(z.active.touched.Add(sweepLeft)) {
 		return nil

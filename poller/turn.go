@@ -20,6 +20,9 @@ type turn struct {
 	hint     hint
 	told     bool // that it cannot be polled
 
+	givenUp bool // a past cannot be read to its end
+	vain    int  // polls in a row that brought a past no further
+
 	withoutIDs bool // its log had none at the last poll
 }
 
@@ -43,7 +46,10 @@ func (s *Schedule) poll(ctx context.Context, lease queue.Lease) error {
 		}
 		return err
 	}
-	lane, wait := s.end(t, lease, began, report, err)
+	lane, wait, over := s.end(t, lease, began, report, err)
+	if over && lease.Remove() == nil {
+		return nil
+	}
 	s.giveBack(ctx, lease, lane, wait)
 	return nil
 }
@@ -51,11 +57,22 @@ func (s *Schedule) poll(ctx context.Context, lease queue.Lease) error {
 // errRemoved says that a lease has ended.
 var errRemoved = errors.New("removed from the queue")
 
+// remove ends a lease for good. Its result is that of begin.
+func (s *Schedule) remove(lease queue.Lease) (*turn, time.Duration, error) {
+	if err := lease.Remove(); err != nil {
+		return nil, s.opts.MinInterval, nil
+	}
+	return nil, 0, errRemoved
+}
+
 // begin decides whether the folder of a lease is polled now. If not it returns
 // no turn, and when to offer the folder again.
 func (s *Schedule) begin(ctx context.Context, lease queue.Lease) (*turn, time.Duration, error) {
 	if wait, err := s.admit(ctx, lease); wait > 0 || err != nil {
 		return nil, wait, err
+	}
+	if s.isOver(lease.Folder()) {
+		return s.remove(lease)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,8 +108,8 @@ func (s *Schedule) abandon(t *turn) {
 }
 
 // end takes in what a poll brought, and says where and how long the folder waits
-// for the next one.
-func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Report, err error) (queue.Lane, time.Duration) {
+// for the next one, if there is any.
+func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Report, err error) (lane queue.Lane, wait time.Duration, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell(t, began, report, err)
@@ -110,15 +127,18 @@ func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Repor
 	if err == nil {
 		t.history = report.More
 	}
+	if s.opts.Past {
+		s.conclude(t, report, err)
+	}
 	s.inHand--
 	t.polled = false
 	s.rouse()
-	lane, wait := s.lane(t), t.interval
+	lane, wait = s.lane(t), t.interval
 	if retry, ok := s.heed(t, lease, report, err); ok {
-		return queue.Hinted, retry
+		return queue.Hinted, retry, false
 	}
 	t.due = now.Add(wait)
-	return lane, wait
+	return lane, wait, t.standing.Over
 }
 
 // giveBack returns a lease. What cannot be returned comes back when the lease

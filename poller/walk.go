@@ -35,6 +35,7 @@ type walk struct {
 	portal Portal
 	folder int
 	anchor time.Time
+	until  time.Time // rows dated after are left out; zero: none are
 	feed   Feed
 	total  int // rows the portal counted last
 
@@ -108,6 +109,7 @@ func (p *Poller) newWalk(ctx context.Context, mark checkpoint.Mark) *walk {
 		portal: p.portal,
 		folder: mark.Folder,
 		anchor: mark.Anchor,
+		until:  p.opts.To,
 		feed:   p.opts.Feed,
 		depth:  p.opts.Prefetch,
 		ahead:  make(map[int]*future),
@@ -388,7 +390,7 @@ func (w *walk) fetch(ctx context.Context, start, count int) (sheet, error) {
 }
 
 func (w *walk) ask(ctx context.Context, start, count int) (sheet, error) {
-	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: start, Count: count, From: w.anchor})
+	page, err := w.portal.History(ctx, w.folder, docspace.Query{Start: start, Count: count, From: w.anchor, To: w.until})
 	if err != nil {
 		return sheet{}, err
 	}

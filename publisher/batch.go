@@ -108,10 +108,19 @@ func (j *JetStream) encode(folder int, events []schema.Event, prev, next checkpo
 		b.ends = append(b.ends, len(b.body))
 		b.subjects = append(b.subjects, e.NATSSubject(j.o.Prefix))
 		if j.o.MessageIDs || j.mode == Dedup {
-			b.msgIDs = append(b.msgIDs, e.MsgID())
+			b.msgIDs = append(b.msgIDs, msgID(e, next))
 		}
 	}
 	return b, nil
+}
+
+// msgID is the id of an event's message. After a change of the mark the server
+// must not take what is published again for what it has just stored.
+func msgID(e *schema.Event, mark checkpoint.Mark) string {
+	if mark.Changes == 0 {
+		return e.MsgID()
+	}
+	return e.MsgID() + ":" + strconv.Itoa(mark.Changes)
 }
 
 // leaveOut leaves out the events that are stored, and lets those say that they

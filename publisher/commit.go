@@ -187,15 +187,23 @@ func (c *commit) first(ctx context.Context) func(*nats.Msg) error {
 
 // search finds events of the folder that no mark accounts for, leaves out those
 // of them that are of this commit, and lets the mark tell where the others are.
+//
+// Where an operator changes the mark, what lies above it may grow until the
+// change is stored, and the next commit looks for it anew: by then message ids
+// are others. What lies below a mark that is put back is to be stored again.
 func (c *commit) search(ctx context.Context) error {
-	found, err := c.j.readOn(ctx, c.prev, c.stored)
+	prev, changed := c.prev, c.prev.ChangedBy(c.next)
+	if changed && c.next.Accounted < c.prev.Accounted {
+		prev.Unsettled = 0
+	}
+	found, err := c.j.readOn(ctx, prev, c.stored)
 	if err != nil {
 		return err
 	}
 	c.stored = found
 	c.b.leaveOut(found)
 	unsettled := uint64(0)
-	if !found.empty() && !found.settledBy(c.next, c.b.events) {
+	if changed && prev.Revision > 0 || !found.empty() && !found.settledBy(c.next, c.b.events) {
 		unsettled = found.from
 	}
 	if unsettled == c.next.Unsettled {

@@ -16,10 +16,12 @@
 // and mode.go commit, answer.go says what the server's answers mean. stream.go asks for
 // what rules.go, streamrules.go and copyrules.go judge, permission.go tries what this
 // user may do. marks.go reads marks, markcopy.go keeps a copy of them, recover.go and
-// stored.go go on without one, published.go and scan.go read events back. queue.go, lane.go,
+// stored.go go on without one, published.go, events.go and scan.go read events back. queue.go, lane.go,
 // lease.go and queuestream.go are the queue of folders, replicas.go counts who shares
-// it. connect.go, identity.go and refusal.go connect; localnats.go, locallog.go and
-// localrepair.go are the server inside the program, localaddress.go says where it is.
+// it. job.go is about streams beside, into which history is read again. view.go and
+// question.go show how the work stands, without taking part in it. connect.go,
+// identity.go and refusal.go connect; localnats.go, locallog.go and localrepair.go
+// are the server inside the program, localaddress.go says where it is.
 // The files of reader.go read the stream for others, with or without a durable consumer;
 // republish.go stores what was read a second time, elsewhere.
 //
@@ -71,6 +73,9 @@ type Options struct {
 	Replicas int           // copies the cluster keeps; 1 when zero
 	MaxAge   time.Duration // how long events stay; zero means for ever
 	MaxBytes int64         // how much disk the stream may take; zero means no limit
+
+	// Metadata is put on the stream when it is created, for people and tools.
+	Metadata map[string]string
 
 	// Commit is how events and marks are stored; Auto when empty.
 	Commit Mode
@@ -172,10 +177,29 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	return j, nil
 }
 
+// Attach is Open for a stream that is there, for commands beside the connector: it
+// creates nothing, and leaves what is absent beside the stream to a connector.
+func Attach(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+	j, err := newJetStream(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	err = j.untilLed(ctx, func() error { return j.look(ctx) })
+	switch {
+	case j.findings.Err() != nil:
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, j.findings.Err())
+	case err != nil:
+		return nil, err
+	case j.absent:
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
+	}
+	return j, nil
+}
+
 // prepare is the one place where streams are created. It goes on to the next
 // when the one before is there and sound.
 func (j *JetStream) prepare(ctx context.Context) (err error) {
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+	if j.refused, err = j.refusedOf(ctx, Permissions(j.o)); err != nil {
 		return err
 	}
 	if j.findings, err = j.prepareStream(ctx); err != nil {
@@ -223,7 +247,7 @@ func Inspect(ctx context.Context, nc *nats.Conn, o Options, fix bool) (Inspectio
 
 // look is prepare without creating anything.
 func (j *JetStream) look(ctx context.Context) (err error) {
-	if j.refused, err = j.refusedPermissions(ctx); err != nil {
+	if j.refused, err = j.refusedOf(ctx, Permissions(j.o)); err != nil {
 		return err
 	}
 	f, findings, err := j.survey(ctx)

@@ -23,6 +23,12 @@ type LocalAddress struct {
 	id  string // of the server, new at each start
 }
 
+// LocalUsed reports whether an embedded server ever kept its files in dir.
+func LocalUsed(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, lockName))
+	return err == nil
+}
+
 // FindLocal returns where the embedded server that uses dir listens, or listened
 // until it was killed: see Check.
 func FindLocal(dir string) (LocalAddress, error) {

@@ -159,7 +159,7 @@ func (j *JetStream) addCopied(ctx context.Context, marks map[int]checkpoint.Mark
 // copiedFolders returns the folders of which the copy has a mark, as far as there
 // is a copy and it may be asked for.
 func (j *JetStream) copiedFolders(ctx context.Context) ([]int, error) {
-	if !j.mayCall("STREAM.INFO", j.copyName()) {
+	if !j.mayCall("STREAM.INFO", j.copyName()) || !j.mayCall("STREAM.MSG.GET", j.copyName()) {
 		return nil, nil
 	}
 	stream, err := j.js.Stream(ctx, j.copyName())

@@ -18,6 +18,8 @@ const (
 	maxMarks = 100_000
 	// marksWait bounds how long Marks takes.
 	marksWait = time.Minute
+	// marksForgotten is when the server removes the consumer that has read them.
+	marksForgotten = 5 * time.Second
 )
 
 // A storedMark is a mark as the stream holds it.
@@ -105,7 +107,7 @@ func (j *JetStream) Marks(ctx context.Context) ([]checkpoint.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, marksWait)
 	defer cancel()
 	newest := make(map[int]checkpoint.Mark)
-	err := j.eachMark(ctx, func(m checkpoint.Mark) error {
+	err := j.eachMark(ctx, 0, func(m checkpoint.Mark) error {
 		if newest[m.Folder] = m; len(newest) > maxMarks {
 			return fmt.Errorf("more than %d folders", maxMarks)
 		}
@@ -126,14 +128,18 @@ func (j *JetStream) Marks(ctx context.Context) ([]checkpoint.Mark, error) {
 }
 
 // eachMark calls f with the newest mark of every folder, and again when a
-// newer one comes while it is reading.
-func (j *JetStream) eachMark(ctx context.Context, f func(checkpoint.Mark) error) error {
-	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{j.markSubjects()},
-		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
-		// As a scan: a stream may allow no more.
-		InactiveThreshold: scanWait,
-	})
+// newer one comes while it is reading; after a sequence, if one is given, with
+// those stored since.
+func (j *JetStream) eachMark(ctx context.Context, after uint64, f func(checkpoint.Mark) error) error {
+	config := jetstream.OrderedConsumerConfig{
+		FilterSubjects:    []string{j.markSubjects()},
+		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		InactiveThreshold: marksForgotten,
+	}
+	if after > 0 {
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+	}
+	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, config)
 	if err != nil {
 		return err
 	}

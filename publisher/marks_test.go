@@ -171,13 +171,7 @@ func TestEventsAboveAMarkWhoseCopyLaggedAreNotStoredAgain(t *testing.T) {
 		j := open(t, server.Conn(t), o)
 		old := push(t, j, checkpoint.Mark{Folder: 7}, 10)
 		waitCopied(t, j, old)
-		if _, err := j.js.UpdateStream(t.Context(), func() jetstream.StreamConfig {
-			lagging := j.wantedCopy()
-			lagging.Sources = nil
-			return lagging
-		}()); err != nil {
-			t.Fatal(err)
-		}
+		stopCopying(t, j)
 		push(t, j, push(t, j, old, 20), 70)
 		purge(t, j, jetstream.WithPurgeSubject(j.markSubject(7)))
 

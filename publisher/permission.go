@@ -40,8 +40,8 @@ type Permission struct {
 }
 
 // Permissions is everything the connector publishes and subscribes to, with
-// these options. There is no other list: Open and Inspect try each of them, and
-// the user in deploy/nats has exactly these.
+// these options. There is no other list for it: Open and Inspect try each of them,
+// and the user in deploy/nats has exactly these.
 func Permissions(o Options) []Permission {
 	o = o.withDefaults()
 	stream, api := o.Stream, o.apiPrefix()
@@ -67,16 +67,42 @@ func Permissions(o Options) []Permission {
 		{Publish, api + "CONSUMER.MSG.NEXT." + folders + ".*", "the next folder to poll", Broken, ""},
 		{Publish, "$JS.ACK." + folders + ".>", "when a folder is due again", Broken, ""},
 		{Publish, stream + replicasSuffix, "other replicas count this one", Warning, ""},
+		{Publish, stream + statusSuffix, "docspace-nats status, when it is this user, asks", Warning, ""},
+		{Publish, stream + statusSuffix + ".*", "this one answers docspace-nats status", Warning, ""},
 		{Subscribe, stream + replicasSuffix, "this one counts other replicas", Warning, ""},
+		{Subscribe, stream + statusSuffix, "this one hears docspace-nats status", Warning, ""},
+		{Subscribe, stream + statusSuffix + ".*", "docspace-nats status hears the answers", Warning, ""},
 		{Subscribe, o.inbox() + ".>", "answers", Broken, ""},
 	}
 }
 
-// refusedPermissions tries every permission and returns those the server
+// ViewPermissions is everything a View publishes and subscribes to. Those it can
+// do without only leave something out, and the user in deploy/nats has exactly
+// these.
+func ViewPermissions(o Options) []Permission {
+	o = o.withDefaults()
+	stream, api := o.Stream, o.apiPrefix()
+	marks := stream + copySuffix
+	return []Permission{
+		{Publish, api + "INFO", "which server is this?", Broken, ""},
+		{Publish, api + "STREAM.INFO." + stream, "is the stream there?", Broken, ""},
+		{Publish, api + "CONSUMER.CREATE." + stream + ".*." + o.Prefix + ".checkpoint.*", "all marks, through a short-lived consumer", Broken, ""},
+		{Publish, api + "CONSUMER.MSG.NEXT." + stream + ".*", "what such a consumer reads", Broken, ""},
+		{Publish, api + "STREAM.INFO." + marks, "marks that a limit of the stream has removed", Warning, ""},
+		{Publish, api + "STREAM.MSG.GET." + marks, "such a mark", Warning, ""},
+		{Publish, api + "DIRECT.GET." + stream + "." + o.Prefix + ".folder.*.>", "a folder's newest event: its title", Note, ""},
+		{Publish, api + "STREAM.INFO." + stream + queueSuffix, "which folders wait for a poll", Warning, ""},
+		{Publish, stream + statusSuffix, "questions to the connectors that run", Warning, ""},
+		{Subscribe, stream + statusSuffix + ".*", "what they answer", Warning, ""},
+		{Subscribe, o.inbox() + ".>", "answers of the server", Broken, ""},
+	}
+}
+
+// refusedOf tries every permission of a table and returns those the server
 // refuses. Nothing is stored, changed or read by it.
-func (j *JetStream) refusedPermissions(ctx context.Context) ([]Permission, error) {
+func (j *JetStream) refusedOf(ctx context.Context, table []Permission) ([]Permission, error) {
 	var refused []Permission
-	for _, p := range Permissions(j.o) {
+	for _, p := range table {
 		allowed, err := j.try(ctx, p)
 		if err != nil {
 			return nil, fmt.Errorf("try the permission to %s %s: %w", p.Operation, p.Subject, err)
@@ -140,6 +166,9 @@ func lackingToCreate(refused []Permission, stream string) Findings {
 
 // mayCall reports whether a call of the JetStream API about a stream was not
 // refused.
-func (j *JetStream) mayCall(call, stream string) bool {
-	return !slices.ContainsFunc(j.refused, func(p Permission) bool { return p.Subject == j.api+call+"."+stream })
+func (j *JetStream) mayCall(call, stream string) bool { return j.may(j.api + call + "." + stream) }
+
+// may reports whether a permission was not refused.
+func (j *JetStream) may(subject string) bool {
+	return !slices.ContainsFunc(j.refused, func(p Permission) bool { return p.Subject == subject })
 }

@@ -91,6 +91,7 @@ func useEverything(t *testing.T, nc *nats.Conn, o Options) {
 		}
 		useQueue(t, j)
 		useReplicas(t, j)
+		useAnswers(t, j)
 	}
 }
 
@@ -117,6 +118,14 @@ func useReplicas(t *testing.T, j *JetStream) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := j.Replicas("", func(int) { cancel() }).Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func useAnswers(t *testing.T, j *JetStream) {
+	t.Helper()
+	replying(t, j, func([]byte, int) []byte { return []byte("so it stands") })
+	if err := (&View{j: j}).Ask(t.Context(), nil, func([]byte) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -46,10 +46,12 @@ func (j *JetStream) bound(ctx context.Context, so *checkpoint.Published, upTo ui
 	return nil
 }
 
-// Kinds of events that account for rows without being about one.
+// Kinds of events that account for rows without being about one, or say that
+// what was stored before does not count.
 const (
 	gapEvents    = "connector." + schema.Gap
 	shrunkEvents = "connector." + schema.Shrunk
+	changeEvents = "connector." + schema.MarkChanged
 )
 
 // addPublished takes from an event what it says about rows that are stored.
@@ -71,6 +73,8 @@ func addPublished(so *checkpoint.Published, stored event) error {
 		so.Gaps += max(0, e.Data.Connector.Rows)
 	case shrunkEvents:
 		so.Removed += max(0, e.Data.Connector.Rows)
+	case changeEvents:
+		so.Changed()
 	}
 	if e.Sequence == "" {
 		return nil // not about a row

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,31 +83,53 @@ func (j *JetStream) Queue(alone func() bool) *Queue {
 func (q *Queue) Folders(ctx context.Context) (map[int]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, queueWait)
 	defer cancel()
-	stream, err := q.j.js.Stream(ctx, q.j.queueName())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	lanes, err := q.j.lanes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if lanes == nil {
 		return nil, q.prepare(ctx)
 	}
-	var info *jetstream.StreamInfo
-	if err == nil {
-		info, err = stream.Info(ctx, jetstream.WithSubjectFilter(q.j.queueSubject("*", "*")))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("folders in the queue %s: %w", q.j.queueName(), err)
-	}
-	folders := make(map[int]bool)
-	for subject := range info.State.Subjects {
-		folder, err := folderIn(subject)
-		if err == nil && q.serves(subject) {
-			folders[folder] = true
-		}
+	folders := make(map[int]bool, len(lanes))
+	for folder := range lanes {
+		folders[folder] = true
 	}
 	return folders, nil
 }
 
-// serves reports whether a subject is of a lane of this version.
-func (q *Queue) serves(subject string) bool {
+// lanes returns in which lane each folder of the queue lies, and of two the one
+// beside Hinted; nil when there is no queue.
+func (j *JetStream) lanes(ctx context.Context) (map[int]queue.Lane, error) {
+	stream, err := j.js.Stream(ctx, j.queueName())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	var info *jetstream.StreamInfo
+	if err == nil {
+		info, err = stream.Info(ctx, jetstream.WithSubjectFilter(j.queueSubject("*", "*")))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("folders in the queue %s: %w", j.queueName(), err)
+	}
+	lanes := make(map[int]queue.Lane)
+	for subject := range info.State.Subjects {
+		folder, err := folderIn(subject)
+		lane, served := laneOf(subject)
+		if err == nil && served && (lane != queue.Hinted || lanes[folder] == "") {
+			lanes[folder] = lane
+		}
+	}
+	return lanes, nil
+}
+
+// laneOf reads the lane out of a subject, and reports whether this version has it.
+func laneOf(subject string) (queue.Lane, bool) {
 	parts := strings.Split(subject, ".")
-	return len(parts) == 3 && q.lanes[queue.Lane(parts[1])] != nil
+	if len(parts) != 3 {
+		return "", false
+	}
+	lane := queue.Lane(parts[1])
+	return lane, slices.Contains(queue.Lanes(), lane)
 }
 
 // folderIn reads the folder out of a subject of the queue.

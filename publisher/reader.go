@@ -71,8 +71,8 @@ type Delivery struct {
 	Stored  time.Time
 	Data    []byte
 
-	msg   jetstream.Msg
-	epoch uint64 // of the reader, when it was handed out
+	msg  jetstream.Msg
+	hand *inHand // that it is in
 }
 
 // A Reader reads messages of a stream in the order in which they are stored,
@@ -86,18 +86,18 @@ type Reader struct {
 	reconnects uint64    // of the connection, when the stream was last looked at
 	end        uint64    // last sequence of the stream at the start
 	last       uint64    // handed out
-	first      uint64    // the lowest handed out: one below it was not, though it comes later
 	newest     time.Time // when the newest of those handed out was stored
 
 	consumer  jetstream.Consumer
 	made      uint64                  // how often the connection had been made again before the consumer was
 	found     *jetstream.ConsumerInfo // before it was put back
 	resumed   bool                    // the durable consumer was there when the reader was opened
-	delivered uint64                  // messages the consumer had delivered when it was attached
+	delivered uint64                  // messages the consumer has delivered and we received, or that were lost before it was attached
+	scattered bool                    // it was not put back: see gather
 	place     atomic.Pointer[readerPlace]
-	done      atomic.Uint64 // Done was called for this one
-	epoch     atomic.Uint64 // grows when the stream has forgotten what was handed out
-	behind    uint64        // messages that were still to come at the last one
+	done      atomic.Uint64          // Done was called for this one
+	inHand    atomic.Pointer[inHand] // another one when the stream has forgotten what was handed out
+	behind    uint64                 // messages that were still to come at the last one
 }
 
 // A readerPlace is how far one consumer was read, for Drained.
@@ -109,30 +109,43 @@ type readerPlace struct {
 // OpenReader finds the stream and the place in it. The connection stays the
 // caller's.
 func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, error) {
+	js, err := jetstream.NewWithDomain(nc, o.Domain)
+	if o.Domain == "" {
+		js, err = jetstream.New(nc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("JetStream client: %w", err)
+	}
+	r := newReader(nc, js, o)
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newReader(nc *nats.Conn, js jetstream.JetStream, o ReaderOptions) *Reader {
 	if o.Told == nil {
 		o.Told = func(string) {}
 	}
 	o.For = cmp.Or(o.For, "tail")
 	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
-	r := &Reader{o: o, nc: nc}
+	r := &Reader{o: o, nc: nc, js: js}
 	r.place.Store(&readerPlace{name: o.Durable})
-	var err error
-	if r.js, err = jetstream.NewWithDomain(nc, o.Domain); o.Domain == "" {
-		r.js, err = jetstream.New(nc)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("JetStream client: %w", err)
-	}
+	r.inHand.Store(new(inHand))
+	return r
+}
+
+func (r *Reader) start(ctx context.Context) error {
 	info, err := r.stream(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.created, r.end, r.resumed = info.Created, info.State.LastSeq, o.Durable != ""
+	r.created, r.end, r.resumed = info.Created, info.State.LastSeq, r.o.Durable != ""
 	if err := r.attach(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	r.begin(info.State.FirstSeq)
-	return r, nil
+	return nil
 }
 
 // begin notes what need not be read, and tells what cannot be: the server moves
@@ -209,9 +222,10 @@ func (r *Reader) Done(these ...Delivery) {
 		return
 	}
 	for _, d := range these {
-		if d.epoch == r.epoch.Load() { // otherwise its sequence may be another message's
+		if d.hand == r.inHand.Load() { // otherwise its sequence may be another message's
 			_ = d.msg.Ack()
 			r.done.Store(d.Seq)
+			d.hand.done(d.Seq)
 		}
 	}
 }

@@ -29,53 +29,82 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
 		}
 		end()
 	}()
+	if r.scattered {
+		if err := r.gather(ctx, to); err != nil {
+			return err
+		}
+	}
 	messages, err := r.consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
 		jetstream.PullExpiry(readPull), jetstream.PullHeartbeat(readHeartbeat))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	for delivered := r.delivered; ; {
+	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
-		at, err := msg.Metadata()
+		a, err := r.arrive(ctx, msg)
 		if err != nil {
-			return fmt.Errorf("message on %s: %w", msg.Subject(), err)
-		}
-		if at.Sequence.Consumer != delivered+1 {
-			return errGap
-		}
-		delivered = at.Sequence.Consumer
-		if n := r.nc.Stats().Reconnects; n != r.reconnects {
-			if err := r.same(ctx); err != nil {
-				return err
-			}
-			r.reconnects = n
-		}
-		if r.known(at, msg) {
-			r.place.Load().taken.Store(delivered)
-			continue
-		}
-		if err := r.missed(ctx, at.Sequence.Stream); err != nil {
 			return err
 		}
-		select {
-		case to <- Delivery{at.Sequence.Stream, msg.Subject(), at.Timestamp, msg.Data(), msg, r.epoch.Load()}:
-		case <-ctx.Done():
-			return ctx.Err()
+		if !r.known(a) {
+			if err := r.handOut(ctx, to, a); err != nil {
+				return err
+			}
 		}
-		r.last = at.Sequence.Stream
-		if r.first == 0 || r.last < r.first {
-			r.first = r.last
-		}
-		if at.Timestamp.After(r.newest) {
-			r.newest = at.Timestamp
-		}
-		r.place.Load().taken.Store(delivered)
-		r.behind = at.NumPending
+		r.place.Load().taken.Store(a.at.Sequence.Consumer)
 	}
+}
+
+// An arrival is a message the consumer has delivered.
+type arrival struct {
+	msg jetstream.Msg
+	at  *jetstream.MsgMetadata
+}
+
+func (a arrival) seq() uint64 { return a.at.Sequence.Stream }
+
+// arrive makes sure that nothing is missing before a message.
+func (r *Reader) arrive(ctx context.Context, msg jetstream.Msg) (arrival, error) {
+	at, err := msg.Metadata()
+	if err != nil {
+		return arrival{}, fmt.Errorf("message on %s: %w", msg.Subject(), err)
+	}
+	if at.Sequence.Consumer != r.delivered+1 {
+		return arrival{}, errGap
+	}
+	r.delivered++
+	if n := r.nc.Stats().Reconnects; n != r.reconnects {
+		if err := r.same(ctx); err != nil {
+			return arrival{}, err
+		}
+		r.reconnects = n
+	}
+	return arrival{msg, at}, nil
+}
+
+// handOut gives a message to who reads.
+func (r *Reader) handOut(ctx context.Context, to chan<- Delivery, a arrival) error {
+	if err := r.missed(ctx, a.seq()); err != nil {
+		return err
+	}
+	h := r.inHand.Load()
+	if r.o.Durable != "" {
+		h.add(a.seq())
+	}
+	select {
+	case to <- Delivery{a.seq(), a.msg.Subject(), a.at.Timestamp, a.msg.Data(), a.msg, h}:
+	case <-ctx.Done():
+		h.takeBack(a.seq())
+		return ctx.Err()
+	}
+	r.last, r.behind = a.seq(), a.at.NumPending
+	if a.at.Timestamp.After(r.newest) {
+		r.newest = a.at.Timestamp
+	}
+	return nil
 }
 
 // whileConnected returns a context that ends with errReconnected when the
@@ -101,17 +130,16 @@ func (r *Reader) whileConnected(ctx context.Context) (_ context.Context, end fun
 
 // known reports whether a message was handed out before. When it was done with
 // too, its acknowledgement did not arrive, and is repeated.
-func (r *Reader) known(at *jetstream.MsgMetadata, msg jetstream.Msg) bool {
-	seq := at.Sequence.Stream
-	if seq > r.last || seq < r.first {
+func (r *Reader) known(a arrival) bool {
+	if a.seq() > r.last {
 		return false
 	}
-	if !r.newest.IsZero() && at.Timestamp.After(r.newest) {
-		r.forgot(seq - 1) // another message has got this sequence
+	if !r.newest.IsZero() && a.at.Timestamp.After(r.newest) {
+		r.forgot(a.seq() - 1) // another message has got this sequence
 		return false
 	}
-	if seq <= r.done.Load() {
-		_ = msg.Ack() // when this fails too, it comes again
+	if a.seq() <= r.done.Load() {
+		_ = a.msg.Ack() // when this fails too, it comes again
 	}
 	return true
 }
@@ -121,7 +149,7 @@ func (r *Reader) known(at *jetstream.MsgMetadata, msg jetstream.Msg) bool {
 // back to what it was: what follows is new, whatever its sequence.
 func (r *Reader) forgot(last uint64) {
 	r.o.Told(fmt.Sprintf("stream %s has lost its newest messages: %d to %d were read, and are not there any more", r.o.Stream, last+1, r.last))
-	r.epoch.Add(1)
+	r.inHand.Store(new(inHand))
 	r.last, r.behind = last, 0
 	r.done.Store(min(r.done.Load(), last))
 }

@@ -50,7 +50,7 @@ func (r *Reader) bind(ctx context.Context) error {
 	if consumer, err = r.alone(ctx, consumer); err != nil {
 		return err
 	}
-	r.found = consumer.CachedInfo()
+	r.found, r.scattered = consumer.CachedInfo(), false
 	if r.found.NumAckPending > 0 {
 		if err := r.putBack(ctx); err != nil {
 			return err
@@ -107,7 +107,7 @@ func (r *Reader) alone(ctx context.Context, consumer jetstream.Consumer) (jetstr
 
 // putBack makes the consumer deliver again what it has delivered and nobody is
 // done with. Servers before 2.14 cannot be asked to; they do so by themselves,
-// in order, when the time for an acknowledgement is over.
+// scattered, when the time for an acknowledgement is over.
 func (r *Reader) putBack(ctx context.Context) error {
 	began := time.Now()
 	_, err := r.js.ResetConsumer(ctx, r.o.Stream, r.o.Durable)
@@ -115,6 +115,7 @@ func (r *Reader) putBack(ctx context.Context) error {
 		return err
 	}
 	wait := r.o.ackWait + time.Second - time.Since(began)
+	r.scattered = true
 	r.o.Told(fmt.Sprintf("consumer %s has messages that were delivered and not acknowledged; waiting %s for them to come again (%v)",
 		r.o.Durable, wait.Round(time.Second), r.explain(err)))
 	if !pause(ctx, wait) {

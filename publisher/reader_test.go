@@ -86,8 +86,12 @@ func (r *readerRig) read(nc *nats.Conn, o ReaderOptions) *reading {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.begin(reader)
+}
+
+func (r *readerRig) begin(reader *Reader) *reading {
 	ctx, stop := context.WithCancel(r.t.Context())
-	is := &reading{t: r.t, reader: reader, nc: nc, from: make(chan Delivery), ended: make(chan error, 1), stop: stop}
+	is := &reading{t: r.t, reader: reader, nc: reader.nc, from: make(chan Delivery), ended: make(chan error, 1), stop: stop}
 	go func() { is.ended <- reader.Read(ctx, is.from) }()
 	r.t.Cleanup(is.die)
 	return is
@@ -102,6 +106,22 @@ func (is *reading) die() {
 	is.stop()
 	<-is.ended
 	is.stop = nil
+}
+
+func (r *readerRig) flush(is *reading) {
+	r.t.Helper()
+	if err := is.reader.Flush(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// drained waits until nothing is left to read.
+func (is *reading) drained() {
+	is.t.Helper()
+	eventually(is.t, "everything is read and acknowledged", func() bool {
+		drained, err := is.reader.Drained(is.t.Context())
+		return err == nil && drained
+	})
 }
 
 // next takes so many messages, which must be those numbered from, in order.
@@ -155,8 +175,9 @@ func TestAReaderBeginsWhereItIsTold(t *testing.T) {
 	now := r.read(r.server.Conn(t), o)
 	r.store(11, 12)
 	now.next(11, 2)
-	if drained, err := now.reader.Drained(t.Context()); err != nil || !drained || now.reader.End() != 10 {
-		t.Errorf("drained %t, %v; end %d", drained, err, now.reader.End())
+	now.drained()
+	if end := now.reader.End(); end != 10 {
+		t.Errorf("the stream ended at %d when it was opened, want 10", end)
 	}
 }
 
@@ -243,17 +264,12 @@ func TestWhatWasNotDoneWithComesAgainFirstAndInOrder(t *testing.T) {
 	first := r.read(r.server.Conn(t), r.options("siem"))
 	taken := first.next(1, 200)
 	first.reader.Done(taken[:120]...)
-	if err := first.reader.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.flush(first)
 	first.die()
 	r.store(301, 400)
 	second := r.read(r.server.Conn(t), r.options("siem"))
 	second.reader.Done(second.next(121, 280)...)
-	eventually(t, "everything is acknowledged", func() bool {
-		drained, err := second.reader.Drained(t.Context())
-		return err == nil && drained
-	})
+	second.drained()
 }
 
 // Servers before 2.14 cannot put a consumer back, nor can a user who may not
@@ -354,9 +370,7 @@ func TestWhatTheStreamDroppedBeforeItWasReadIsTold(t *testing.T) {
 	r.store(1, 10)
 	is := r.read(r.server.Conn(t), r.options("siem"))
 	is.reader.Done(is.next(1, 10)...)
-	if err := is.reader.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.flush(is)
 	is.die()
 	r.store(11, 100)
 	if _, err := r.js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.>"}, MaxMsgs: 50}); err != nil {

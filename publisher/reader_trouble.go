@@ -46,11 +46,16 @@ func (r *Reader) final(err error) bool {
 // permission, which it says beside the answer that never comes.
 func (r *Reader) denied() bool { return errors.Is(r.nc.LastError(), nats.ErrPermissionViolation) }
 
+// noStream says what to do about a stream that is not there.
+func noStream(err error) error {
+	return &plainError{"there is no such stream; check NATS_URL, NATS_STREAM and the account, or start the connector, which creates it", err}
+}
+
 // explain adds what to do.
 func (r *Reader) explain(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return &plainError{"there is no such stream; check NATS_URL, NATS_STREAM and the account, or start the connector, which creates it", err}
+		return noStream(err)
 	case errors.Is(err, jetstream.ErrConsumerDeleted):
 		return &plainError{fmt.Sprintf("consumer %s of stream %s was deleted, and with it what was read; start again to create it, with --from saying where", r.o.Durable, r.o.Stream), err}
 	case errors.Is(err, context.DeadlineExceeded) && r.denied():

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/schema"
 )
 
 // A mark can be gone: evicted by max_bytes or max_msgs, purged, deleted by hand,
@@ -24,6 +26,7 @@ import (
 //     lost after it is published again.
 //   - the folder's events: it is read again from its first row, and what is
 //     stored is left out (stored.go), until a mark accounts for all of it.
+//     After an operator had the folder read again, that is what is stored since.
 //   - nothing: the folder is new. Only a copy of another stream, or of messages
 //     this one has lost, tells that it was not, and that is said.
 
@@ -32,10 +35,14 @@ import (
 // again from its first row.
 func (j *JetStream) recoverMark(ctx context.Context, folder int) (storedMark, error) {
 	mark, age, err := j.usableCopy(ctx, folder)
-	switch {
-	case err != nil:
+	if err != nil {
 		return storedMark{}, err
-	case age == current:
+	}
+	reset, err := j.lastReset(ctx, folder)
+	if err != nil {
+		return storedMark{}, err
+	}
+	if age == current && mark.Revision > reset.Revision {
 		return j.putBack(ctx, mark.Mark)
 	}
 	oldest, err := j.get(ctx, j.o.Stream, messageQuery{NextOf: j.eventsOf(folder) + ">", Seq: 1})
@@ -46,6 +53,10 @@ func (j *JetStream) recoverMark(ctx context.Context, folder int) (storedMark, er
 	switch {
 	case age == noCopy && oldest == nil:
 		return storedMark{Mark: found}, nil
+	case reset.Revision > 0:
+		found = reset
+		found.Unsettled, found.Revision = reset.Revision+1, 0
+		found.Reason = "the mark was lost; the folder is read again, as an operator wanted it to be, and what was stored since is not stored again"
 	case oldest != nil:
 		found = checkpoint.Mark{Folder: folder, Since: oldest.at, Unsettled: 1}
 		found.Reason = "the mark was lost; the folder is read again, and what is in the stream is not stored again"
@@ -64,6 +75,30 @@ func (j *JetStream) recoverMark(ctx context.Context, folder int) (storedMark, er
 		return now, err
 	}
 	return storedMark{Mark: found}, nil
+}
+
+// lastReset returns the mark that an operator put a folder back to, as far as the
+// event that says so tells, with its sequence as revision; without one, when the
+// last change was none of that kind.
+func (j *JetStream) lastReset(ctx context.Context, folder int) (checkpoint.Mark, error) {
+	none := checkpoint.Mark{Folder: folder}
+	msg, err := j.get(ctx, j.o.Stream, messageQuery{LastOf: j.eventsOf(folder) + changeEvents})
+	if err != nil || msg == nil {
+		return none, err
+	}
+	var e struct {
+		Data struct {
+			Connector schema.Connector `json:"connector"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(msg.data, &e); err != nil {
+		return none, fmt.Errorf("event %d of stream %s: %w", msg.seq, j.o.Stream, err)
+	}
+	c := e.Data.Connector
+	if c.Accounted == nil || *c.Accounted > 0 {
+		return none, nil
+	}
+	return checkpoint.Mark{Folder: folder, Anchor: c.Anchor, Since: msg.at, Changes: int(c.Changes), Again: msg.at, Revision: msg.seq}, nil
 }
 
 // putBack stores a mark from its copy. A crash before this commit leaves

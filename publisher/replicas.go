@@ -65,6 +65,9 @@ func (j *JetStream) Replicas(watches string, changed func(replicas int)) *Replic
 	}
 }
 
+// ID names this replica among the others.
+func (r *Replicas) ID() string { return r.me.ID }
+
 // Count returns how many replicas live, this one included.
 func (r *Replicas) Count() int {
 	r.mu.Lock()
@@ -128,8 +131,8 @@ func (r *Replicas) say(p presence) {
 // hear takes in what another replica says. One that is new is answered at once,
 // so that it need not wait to know how many there are.
 func (r *Replicas) hear(msg *nats.Msg) {
-	var p presence
-	if len(msg.Data) > longestPresence || json.Unmarshal(msg.Data, &p) != nil || p.ID == "" {
+	p, ok := parsePresence(msg.Data)
+	if !ok {
 		return
 	}
 	r.mu.Lock()
@@ -156,6 +159,11 @@ func (r *Replicas) hear(msg *nats.Msg) {
 	if !known && !p.Leaves {
 		r.say(r.me)
 	}
+}
+
+func parsePresence(text []byte) (p presence, ok bool) {
+	ok = len(text) <= longestPresence && json.Unmarshal(text, &p) == nil && p.ID != ""
+	return p, ok
 }
 
 // forget drops the replicas that were not heard of for too long.

@@ -23,6 +23,7 @@ func (j *JetStream) wanted(level int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               j.o.Stream,
 		Description:        "Actions in an ONLYOFFICE DocSpace portal, and how far each folder has been published. Written by docspace-nats.",
+		Metadata:           j.o.Metadata,
 		Subjects:           []string{j.EventSubjects(), j.markSubjects()},
 		Retention:          jetstream.LimitsPolicy,
 		Discard:            jetstream.DiscardOld,

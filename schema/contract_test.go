@@ -178,6 +178,7 @@ func TestAFamilySchemaRefusesWhatItsActionsMustHave(t *testing.T) {
 		"connector-rewound":                       "connector.detail",
 		"connector-unreconciled":                  "connector.rows connector.detail",
 		"connector-shrunk":                        "connector.rows connector.detail",
+		"connector-mark-changed-reset":            "connector.reason connector.accounted_before connector.again connector.skipped connector.changes connector.writer",
 		"5020-folder-renamed":                     "target",
 		"5080-room-logo-created":                  "target",
 		"6047-form-opened-for-filling":            "target",

@@ -222,5 +222,14 @@ func (c *Connector) write(w *writer) {
 		w.maybe64("rows", &c.Rows)
 	}
 	w.maybe64("accounted", c.Accounted)
+	w.maybe64("accounted_before", c.AccountedBefore)
+	w.maybeTime("anchor", c.Anchor)
+	w.maybeTime("anchor_before", c.AnchorBefore)
+	w.maybe64("again", c.Again)
+	w.maybe64("skipped", c.Skipped)
+	if c.Changes != 0 {
+		w.maybe64("changes", &c.Changes)
+	}
+	w.text("writer", c.Writer)
 	w.close()
 }

@@ -188,4 +188,13 @@ type Connector struct {
 	FirstIndex *int64 `json:"first_index,omitzero"` // of a gap: index of its lowest row, from the oldest, which is 0
 	Rows       int64  `json:"rows,omitzero"`        // how many rows are concerned: of a gap, those it reports, next to each other or not
 	Accounted  *int64 `json:"accounted,omitzero"`   // rows published or reported so far
+
+	// Of a mark an operator changed:
+	AccountedBefore *int64    `json:"accounted_before,omitzero"`
+	Anchor          time.Time `json:"anchor,omitzero"` // rows dated before are left out; absent: none are
+	AnchorBefore    time.Time `json:"anchor_before,omitzero"`
+	Again           *int64    `json:"again,omitzero"`   // rows accounted for before that are read and published again
+	Skipped         *int64    `json:"skipped,omitzero"` // rows that count as published from now on and are not stored
+	Changes         int64     `json:"changes,omitzero"` // how often an operator changed the mark, this time included
+	Writer          string    `json:"writer,omitzero"`  // process that did it: host/pid
 }

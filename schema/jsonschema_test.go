@@ -152,7 +152,7 @@ func TestEveryConnectorEventValidates(t *testing.T) {
 	s := compiled(t)
 	at := time.Date(2026, 9, 20, 10, 15, 3, 999_999_999, time.FixedZone("", 3600))
 	first := int64(0)
-	for _, kind := range []string{Gap, Blind, Seeing, Rewound, Reset, Unreconciled, Reconciled, Shrunk} {
+	for _, kind := range []string{Gap, Blind, Seeing, Rewound, Reset, Unreconciled, Reconciled, Shrunk, MarkChanged} {
 		for _, origin := range []Origin{
 			{Portal: "docs.example.com", SourceBase: "https://docs.example.com", Folder: 7, Kind: "room", Title: "Deal\nroom", SchemaBase: schemaBase},
 			{Portal: "docs.example.com", SourceBase: "https://docs.example.com", Folder: 7},
@@ -160,6 +160,7 @@ func TestEveryConnectorEventValidates(t *testing.T) {
 			e := origin.Connector(kind, 17, Backfill, at, Connector{
 				Reason: "unrenderable", Detail: "the portal answers 500\nfor row 0", Status: 500,
 				FirstIndex: &first, Rows: 1, Accounted: &first,
+				AccountedBefore: &first, Anchor: at, AnchorBefore: at, Again: &first, Skipped: &first, Changes: 1, Writer: "host/7",
 			})
 			if err := validate(s, string(e.Encode())); err != nil {
 				t.Errorf("%s: %v", kind, err)

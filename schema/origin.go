@@ -68,6 +68,7 @@ const (
 	Unreconciled = "unreconciled" // the portal's count and the rows found disagree
 	Reconciled   = "reconciled"   // they agree again
 	Shrunk       = "shrunk"       // the portal counts fewer rows than were accounted for
+	MarkChanged  = "mark_changed" // an operator changed the mark; Again and Skipped say what that does
 )
 
 // connectorCategory is the category of all these, and of nothing else.
@@ -86,6 +87,7 @@ func (o Origin) Connector(kind string, revision uint64, mode string, at time.Tim
 	e := o.Event(*action, true, mode, at, at)
 	e.Subject = "folder/" + e.PartitionKey
 	c.Detail = Text(c.Detail)
+	c.Anchor, c.AnchorBefore = c.Anchor.Truncate(time.Millisecond), c.AnchorBefore.Truncate(time.Millisecond)
 	e.ID = ConnectorID(o.Folder, kind, revision, c)
 	e.Data.Connector = &c
 	e.Data.Actor = Actor{Kind: ActorConnector, Name: "docspace-nats"}

@@ -115,7 +115,7 @@ func (e *Event) words() []*string {
 		words = append(words, &g.LeadAuditID)
 	}
 	if c := d.Connector; c != nil {
-		words = append(words, &c.Reason)
+		words = append(words, &c.Reason, &c.Writer)
 	}
 	return words
 }

@@ -85,6 +85,12 @@ func (w *writer) time(name string, t time.Time) {
 	w.b = append(w.b, '"')
 }
 
+func (w *writer) maybeTime(name string, t time.Time) {
+	if t = stamp(t); !t.IsZero() {
+		w.time(name, t)
+	}
+}
+
 // stamp is t in UTC, or the zero time when RFC 3339 has no way to write it.
 func stamp(t time.Time) time.Time {
 	t = t.UTC()

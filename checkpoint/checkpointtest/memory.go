@@ -25,6 +25,7 @@ type Memory struct {
 	events   map[int][]schema.Event
 	seqs     map[int][]uint64 // of the events
 	commits  int
+	dropped  bool
 }
 
 // stored is a mark as bytes, so that nobody shares its ids.
@@ -134,6 +135,8 @@ func add(so *checkpoint.Published, seq uint64, e schema.Event) error {
 			so.Gaps += int(c.Rows)
 		case schema.Shrunk:
 			so.Removed += int(c.Rows)
+		case schema.MarkChanged:
+			so.Changed()
 		}
 	}
 	if e.Sequence == "" {
@@ -146,12 +149,55 @@ func add(so *checkpoint.Published, seq uint64, e schema.Event) error {
 	return so.Row(seq, id, e.Data.Late)
 }
 
+// Stored hands on the events of a folder above a sequence, as a stream does.
+func (m *Memory) Stored(ctx context.Context, folder int, after uint64, most int, each func(seq uint64, kind string, data []byte) error) (upTo uint64, last bool, err error) {
+	m.mu.Lock()
+	events, seqs := slices.Clone(m.events[folder]), slices.Clone(m.seqs[folder])
+	m.mu.Unlock()
+	upTo = after
+	for i, seq := range seqs {
+		switch {
+		case seq <= after:
+			continue
+		case most == 0:
+			return upTo, false, nil
+		}
+		a := events[i].Data.Action
+		if err := each(seq, a.Category+"."+a.Name, events[i].Encode()); err != nil {
+			return upTo, false, err
+		}
+		upTo, most = seq, most-1
+	}
+	return upTo, most > 0, ctx.Err()
+}
+
+// Drops reports whether Drop was called.
+func (m *Memory) Drops(context.Context) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dropped, nil
+}
+
+// Edit replaces the events of a folder by what change makes of them, as somebody
+// does who writes into the stream. Those that are added get sequences at its end.
+func (m *Memory) Edit(folder int, change func([]schema.Event) []schema.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	events, seqs := change(slices.Clone(m.events[folder])), m.seqs[folder]
+	for len(seqs) < len(events) {
+		m.revision++
+		seqs = append(seqs, m.revision)
+	}
+	m.events[folder], m.seqs[folder] = events, seqs[:len(events)]
+}
+
 // Drop removes the oldest n events of a folder, as a limit of a stream does.
 func (m *Memory) Drop(folder, n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.events[folder] = slices.Clone(m.events[folder][n:])
 	m.seqs[folder] = slices.Clone(m.seqs[folder][n:])
+	m.dropped = true
 }
 
 // Remove removes events of a folder, as an operator who purges some subjects

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +48,8 @@ func Exercise(t *testing.T, open func(t *testing.T) Bench) {
 		{"what is stored can be told, and goes on where it ended", tellsPublished},
 		{"events of other folders and those that are no rows are no rows", tellsRowsOnly},
 		{"an old mark is told what was stored up to it", tellsAnOldMark},
+		{"what an operator has published again is stored again", storesAgain},
+		{"what was stored before a change of the mark is not told", tellsSinceTheChange},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -260,6 +263,67 @@ func tellsAnOldMark(t *testing.T, b Bench) {
 	so, err := b.Published(t.Context(), old, checkpoint.Published{})
 	if err != nil || !slices.Equal(so.IDs, []int64{1, 2, 3}) || so.UpTo != old.Revision {
 		t.Fatalf("Published = %+v, %v, want the rows up to the mark", so, err)
+	}
+}
+
+// Change returns the event that says that prev was changed into next.
+func Change(prev, next checkpoint.Mark) schema.Event {
+	origin := schema.Origin{Portal: "docspace.example.com", SourceBase: "https://docspace.example.com", Folder: prev.Folder}
+	accounted, before, none := int64(next.Accounted), int64(prev.Accounted), int64(0)
+	return origin.Connector(schema.MarkChanged, prev.Revision, schema.Live, time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC), schema.Connector{
+		Reason: "reset", Accounted: &accounted, AccountedBefore: &before, Anchor: next.Anchor, AnchorBefore: prev.Anchor,
+		Again: &before, Skipped: &none, Changes: int64(next.Changes), Writer: "host-1/4711",
+	})
+}
+
+// change commits a change of the mark.
+func (b Bench) change(t *testing.T, prev, next checkpoint.Mark) checkpoint.Mark {
+	t.Helper()
+	mark, err := b.Commit(t.Context(), prev.Folder, []schema.Event{Change(prev, next)}, prev, next)
+	if err != nil {
+		t.Fatalf("change the mark of folder %d: %v", prev.Folder, err)
+	}
+	return mark
+}
+
+func storesAgain(t *testing.T, b Bench) {
+	before := b.must(t, Events(7, 1, 30), checkpoint.Mark{Folder: 7})
+	var want []string
+	for round := range 3 {
+		mark := b.change(t, before, before.Reset(time.Time{}))
+		if mark.Changes != round+1 || mark.Accounted != 0 || mark.Newest() != 0 {
+			t.Fatalf("%+v", mark)
+		}
+		before = b.must(t, Events(7, 11, 20), b.must(t, Events(7, 1, 10), mark))
+	}
+	stored, err := b.Stored(t.Context(), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 * 30 {
+		want = append(want, schema.EventID(7, int64(i%30+1)))
+	}
+	rows := slices.DeleteFunc(stored, func(id string) bool { return strings.Contains(id, schema.MarkChanged) })
+	if !slices.Equal(rows, want) {
+		t.Fatalf("folder 7 holds %q, want each row four times, in order", rows)
+	}
+}
+
+func tellsSinceTheChange(t *testing.T, b Bench) {
+	before := b.must(t, Events(7, 1, 30), checkpoint.Mark{Folder: 7})
+	reset := b.must(t, Events(7, 1, 12), b.change(t, before, before.Reset(time.Time{})))
+	so, err := b.Published(t.Context(), before, checkpoint.Published{})
+	if err != nil || len(so.IDs) != 30 {
+		t.Fatalf("Published = %+v, %v", so, err)
+	}
+	so, err = b.Published(t.Context(), reset, so)
+	if err != nil || len(so.IDs) != 12 || so.Has(13) || so.Floor(reset.Accounted) != 0 {
+		t.Fatalf("Published = %+v, %v, want what the mark accounts for", so, err)
+	}
+	moved := b.must(t, Events(7, 41, 5), b.change(t, reset, reset.MovedOn(40)))
+	so, err = b.Published(t.Context(), moved, so)
+	if err != nil || len(so.IDs) != 5 || so.Floor(moved.Accounted) != 41 {
+		t.Fatalf("Published = %+v, %v, floor %d: want nothing told of rows that were skipped", so, err, so.Floor(moved.Accounted))
 	}
 }
 

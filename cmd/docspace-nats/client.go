@@ -53,6 +53,7 @@ func (c client) connect(ctx context.Context, cfg NATSConfig) (nc *nats.Conn, dis
 		nc, err = connectInner(ctx, cfg, options)
 	}
 	if c.own && errors.Is(err, publisher.ErrLocalNotRunning) {
+		c.tell("no connector runs with NATS_DATA_DIR=%s; its NATS server is started until this command ends", cfg.DataDir)
 		return connectOwn(ctx, cfg, options)
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 // Passwords of the users in deploy/nats/accounts.conf, which takes them from
 // the environment of the server.
-var natsPasswords = map[string]string{"connector": "hunter2c", "reader": "hunter2r", "operator": "hunter2o"}
+var natsPasswords = map[string]string{"connector": "hunter2c", "reader": "hunter2r", "monitor": "hunter2m", "operator": "hunter2o"}
 
 func TestTheNATSConfigurationIsUnderstood(t *testing.T) {
 	t.Parallel()
@@ -106,17 +106,28 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 // what the connector sends.
 func TestTheConnectorHasThePermissionsItNeedsAndNoOther(t *testing.T) {
 	t.Parallel()
+	holdPermissions(t, "connector", publisher.Permissions(publisher.Options{Inbox: inbox(t)}))
+}
+
+func TestTheMonitorHasThePermissionsItNeedsAndNoOther(t *testing.T) {
+	t.Parallel()
+	holdPermissions(t, "monitor", publisher.ViewPermissions(publisher.Options{Inbox: monitorInbox}))
+}
+
+// holdPermissions compares those of a user in deploy/nats with a table.
+func holdPermissions(t *testing.T, name string, table []publisher.Permission) {
+	t.Helper()
 	want, got := make(map[publisher.Operation][]string), make(map[publisher.Operation][]string)
-	for _, p := range publisher.Permissions(publisher.Options{Inbox: inbox(t)}) {
+	for _, p := range table {
 		want[p.Operation] = append(want[p.Operation], p.Subject)
 	}
 	for _, user := range natsOptions(t).Users {
-		if user.Username == "connector" {
+		if user.Username == name {
 			got[publisher.Publish], got[publisher.Subscribe] = user.Permissions.Publish.Allow, user.Permissions.Subscribe.Allow
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("deploy/nats/accounts.conf (-want +got):\n%s", diff)
+		t.Errorf("%s in deploy/nats/accounts.conf (-want +got):\n%s", name, diff)
 	}
 }
 
@@ -133,7 +144,7 @@ func inbox(t *testing.T) string {
 func TestNoReaderSeesTheConnectorsAnswers(t *testing.T) {
 	t.Parallel()
 	url := natsServer(t)
-	for user, may := range map[string]bool{"connector": true, "reader": false} {
+	for user, may := range map[string]bool{"connector": true, "reader": false, "monitor": false} {
 		nc := natsUser(t, url, user)
 		if _, err := nc.SubscribeSync(inbox(t) + ".>"); err != nil {
 			t.Fatal(err)
@@ -192,6 +203,11 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "CONSUMER.MSG.NEXT.DOCSPACE.r", `{"batch":1,"no_wait":true}`},
 			{api + "CONSUMER.RESET.DOCSPACE.r", ""},
 		},
+		"monitor": {
+			{api + "CONSUMER.CREATE.DOCSPACE.m.docspace.checkpoint.*", consumer("m", "docspace.checkpoint.*")},
+			{api + "CONSUMER.MSG.NEXT.DOCSPACE.m", `{"batch":1,"no_wait":true}`},
+			{api + "DIRECT.GET.DOCSPACE.docspace.folder.42.>", ""},
+		},
 	}
 	refused := map[string][]request{
 		"connector": {
@@ -221,6 +237,20 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{api + "CONSUMER.DELETE.DOCSPACE.c", ""},
 			{api + "STREAM.UPDATE.DOCSPACE", `{"name":"DOCSPACE"}`},
 			{api + "STREAM.DELETE.DOCSPACE", ""},
+			{api + "STREAM.PURGE.DOCSPACE", ""},
+			{"DOCSPACE_STATUS", ""},
+		},
+		"monitor": {
+			{"docspace.folder.42.file.uploaded", "{}"},
+			{"docspace.checkpoint.42", "{}"},
+			{"DOCSPACE_STATUS.x", "{}"},
+			{"DOCSPACE_REPLICAS", "{}"},
+			{"DOCSPACE_POLL.quiet.42", "{}"},
+			{api + "CONSUMER.CREATE.DOCSPACE.m.docspace.folder.42.>", consumer("m", "docspace.folder.42.>")},
+			{api + "CONSUMER.CREATE.DOCSPACE_POLL.m.DOCSPACE_POLL.*.*", ""},
+			{api + "CONSUMER.DELETE.DOCSPACE.m", ""},
+			{api + "STREAM.CREATE.DOCSPACE", `{"name":"DOCSPACE"}`},
+			{api + "STREAM.MSG.GET.DOCSPACE", `{"seq":1}`},
 			{api + "STREAM.PURGE.DOCSPACE", ""},
 		},
 	}
@@ -301,8 +331,11 @@ func ask(t *testing.T, nc *nats.Conn, subject, body string) error {
 func natsUser(t *testing.T, url, name string) *nats.Conn {
 	t.Helper()
 	prefix := "_INBOX"
-	if name == "connector" {
+	switch name {
+	case "connector":
 		prefix = inbox(t)
+	case "monitor":
+		prefix = monitorInbox
 	}
 	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect(), nats.CustomInboxPrefix(prefix),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -312,6 +345,9 @@ func natsUser(t *testing.T, url, name string) *nats.Conn {
 	t.Cleanup(nc.Close)
 	return nc
 }
+
+// monitorInbox is the prefix that deploy/nats gives the monitor.
+const monitorInbox = "_INBOX_monitor"
 
 // natsServer runs a server as deploy/nats configures it, except for where it
 // listens and stores.
@@ -361,7 +397,7 @@ func natsOptions(t *testing.T) *server.Options {
 	for _, user := range opts.Users {
 		users = append(users, user.Username)
 	}
-	if diff := cmp.Diff([]string{"connector", "reader", "operator"}, users); diff != "" {
+	if diff := cmp.Diff([]string{"connector", "reader", "monitor", "operator"}, users); diff != "" {
 		t.Fatalf("users (-want +got):\n%s", diff)
 	}
 	return opts

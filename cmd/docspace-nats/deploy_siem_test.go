@@ -291,8 +291,11 @@ func consumerFile(t *testing.T, file string) (config jetstream.ConsumerConfig) {
 func TestSIEMLogrotateTakesItsFile(t *testing.T) {
 	t.Parallel()
 	logrotate, err := exec.LookPath("logrotate")
+	if err != nil && *siemRows == 0 {
+		t.Skip("logrotate is not installed; make siem installs it")
+	}
 	if err != nil {
-		t.Skip("logrotate is not installed")
+		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "logrotate.conf")

@@ -15,7 +15,7 @@ import (
 
 func TestEveryVariableThatDeployMentionsIsASetting(t *testing.T) {
 	t.Parallel()
-	names := []string{"DOCSPACE_MARKS", "DOCSPACE_POLL", "DOCSPACE_REPLICAS"} // streams, and a subject
+	names := []string{"DOCSPACE_MARKS", "DOCSPACE_POLL", "DOCSPACE_REPLICAS", "DOCSPACE_STATUS"} // streams and subjects
 	for _, s := range settings(new(Config)) {
 		names = append(names, s.name)
 	}

@@ -79,7 +79,8 @@ Settings are environment variables; docspace-nats run --help lists them.`,
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(), demoCommand(), checkCommand(), tailCommand(), replayCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), demoCommand(), checkCommand(), statusCommand(), tailCommand(), replayCommand(),
+		backfillCommand(), verifyCommand(), checkpointCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -40,6 +40,28 @@ func TestTheReadmeShowsARealEvent(t *testing.T) {
 	holdReadme(t, "event", "```json\n"+strings.TrimSpace(event)+"\n```\n")
 }
 
+func TestTheReadmeShowsAStatus(t *testing.T) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	r := &statusReport{At: at, Stream: "DOCSPACE", Mode: publisher.Atomic, Portal: "docs.example.com", Answered: true, Replicas: []replicaStatus{
+		{Name: "connector-0/1", Version: "1.0.0", Started: at.Add(-80 * time.Hour), Watched: 3, Requests: 41, Budget: 300},
+		{Name: "connector-1/1", Version: "1.0.0", Started: at.Add(-80 * time.Hour), Watched: 3, Requests: 44, Budget: 300},
+	}}
+	marks := []checkpoint.Mark{
+		{Folder: 2731, Revision: 1, Accounted: 20157, NewestEvent: at.Add(-4 * time.Second)},
+		{Folder: 2734, Revision: 2, State: checkpoint.Backfilling, Accounted: 8910, NewestEvent: at.Add(-200 * 24 * time.Hour)},
+		{Folder: 2738, Revision: 3, State: checkpoint.Blind, Accounted: 1904, NewestEvent: at.Add(-72 * time.Hour)},
+	}
+	live := map[int]folderLive{
+		2731: {folderPolls{Title: "Équipe produit", State: checkpoint.Watching, Polled: at.Add(-time.Second), Due: at.Add(4 * time.Second)}, "connector-0/1"},
+		2734: {folderPolls{Title: "Support", State: checkpoint.Backfilling, Unread: 41005, Polled: at.Add(-2 * time.Second), Polling: true}, "connector-1/1"},
+		2738: {folderPolls{Title: "Board", State: checkpoint.Blind, Reason: `history of folder 2738: 403 Forbidden: "Access denied"`,
+			Polled: at.Add(-26 * time.Second), Due: at.Add(94 * time.Second)}, "connector-1/1"},
+	}
+	r.Folders = folders(nil, marks, live, nil)
+	r.count()
+	holdReadme(t, "status", "```text\n$ docspace-nats status\n"+r.text(screen{})+"```\n")
+}
+
 // holdReadme compares a part of the README, between its begin and end marks,
 // with what it should be; -update rewrites it. Parts are held one after the
 // other, since they share a file.

@@ -98,6 +98,8 @@ func (c *connector) watch(ctx context.Context, more ...func(context.Context) err
 	members.Go(func() error { return c.discovery.Run(ctx, c.schedule) })
 	members.Go(func() error { return c.schedule.Run(ctx) })
 	members.Go(func() error { return c.replicas.Run(ctx) })
+	members.Go(func() error { return c.patrol.Run(ctx) })
+	members.Go(func() error { return c.ledger.Answer(ctx, c.answer) })
 	for _, member := range more {
 		members.Go(func() error { return member(ctx) })
 	}

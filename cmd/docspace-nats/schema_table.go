@@ -3,10 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"docspace-nats/schema"
 )
@@ -68,28 +64,15 @@ func actionRows() []actionRow {
 }
 
 func printFamilyTable(w io.Writer, asJSON bool) error {
-	rows := familyRows()
-	if asJSON {
-		return printJSON(w, rows)
-	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FAMILY\tSCHEMA OF THE DATA\tEVENTS ABOUT")
-	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", r.Family, r.Schema, r.About)
-	}
-	return table.Flush()
+	return printTable(w, asJSON, familyRows(), "FAMILY\tSCHEMA OF THE DATA\tEVENTS ABOUT", func(r familyRow) string {
+		return fmt.Sprintf("%s\t%s\t%s", r.Family, r.Schema, r.About)
+	})
 }
 
 // printActionTable prints in SHOWN whether a folder's log shows the action, or
 // under which code it does; the connector's own need no log.
 func printActionTable(w io.Writer, asJSON bool) error {
-	rows := actionRows()
-	if asJSON {
-		return printJSON(w, rows)
-	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CODE\tKEY\tSUBJECT ENDS IN\tSHOWN\tSEVERITY\tECS ACTION\tOCSF TYPE")
-	for _, r := range rows {
+	return printTable(w, asJSON, actionRows(), "CODE\tKEY\tSUBJECT ENDS IN\tSHOWN\tSEVERITY\tECS ACTION\tOCSF TYPE", func(r actionRow) string {
 		shown := "no"
 		switch {
 		case r.ReportedAs != 0:
@@ -99,17 +82,7 @@ func printActionTable(w io.Writer, asJSON bool) error {
 		case r.Code == 0:
 			shown = "itself"
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s.%s\t%s\t%d\t%s\t%d\n",
+		return fmt.Sprintf("%d\t%s\t%s.%s\t%s\t%d\t%s\t%d",
 			r.Code, r.Key, r.Category, r.Name, shown, r.Severity, r.ECS.Action, r.OCSF.TypeUID)
-	}
-	return table.Flush()
-}
-
-func printJSON(w io.Writer, rows any) error {
-	text, err := json.Marshal(rows, jsontext.WithIndent("  "))
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s\n", text)
-	return err
+	})
 }

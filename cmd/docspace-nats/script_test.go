@@ -31,11 +31,14 @@ import (
 //	taken                   an address that is in use: sets $TAKEN
 //	nats                    a NATS server: sets $NATS
 //	accounts                a NATS server with the users of deploy/nats: sets
-//	                        $ACCOUNTS, $CONNECTOR and $READER, their passwords
+//	                        $ACCOUNTS and $CONNECTOR, $READER and $MONITOR,
+//	                        their passwords
 //	stream NAME SUBJECT...  a stream of the operator's in $NATS, plain
 //	stored N                $NATS holds so many events
+//	beside JOB N            a backfill job in $NATS holds so many
 //	forget [COPY]           all marks are removed from $NATS, with their copy or
 //	                        once there is one
+//	answered                a connector answers status, and has polled every folder
 //	exits CODE COMMAND...   the command ends with that code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -55,7 +58,9 @@ func TestScripts(t *testing.T) {
 			"accounts": accountsScript(t),
 			"stream":   streamScript(t),
 			"stored":   storedScript(t),
+			"beside":   besideScript(t),
 			"forget":   forgetScript(t),
+			"answered": answeredScript(t),
 			"exits":    exitsScript,
 		},
 	})
@@ -116,6 +121,7 @@ func accountsScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		ts.Setenv("ACCOUNTS", natsServer(t))
 		ts.Setenv("CONNECTOR", natsPasswords["connector"])
 		ts.Setenv("READER", natsPasswords["reader"])
+		ts.Setenv("MONITOR", natsPasswords["monitor"])
 	}
 }
 
@@ -134,6 +140,24 @@ func storedScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		js := scriptJetStream(t, ts)
 		if got := storedEvents(t, js.Conn()); got != want {
 			ts.Fatalf("%d events stored, want %d", got, want)
+		}
+	}
+}
+
+func besideScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		want, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		stream, err := scriptJetStream(t, ts).Stream(t.Context(), "DOCSPACE_BACKFILL_"+args[0])
+		ts.Check(err)
+		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("docspace.backfill."+args[0]+".folder.*.*.*"))
+		ts.Check(err)
+		got := 0
+		for _, n := range info.State.Subjects {
+			got += int(n)
+		}
+		if got != want {
+			ts.Fatalf("job %s holds %d events, want %d", args[0], got, want)
 		}
 	}
 }
@@ -172,6 +196,15 @@ func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStrea
 	js, err := jetstream.New(nc)
 	ts.Check(err)
 	return js
+}
+
+func answeredScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		waitUntil(t, "a connector answers and has polled every folder", func() bool {
+			err := ts.Exec("docspace-nats", "status", "--attention", "--json")
+			return err == nil && strings.Contains(ts.ReadFile("stdout"), `"unknown": 0`)
+		})
+	}
 }
 
 func exitsScript(ts *testscript.TestScript, _ bool, args []string) {

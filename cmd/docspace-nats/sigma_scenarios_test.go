@@ -264,6 +264,7 @@ var trials = map[string]trial{
 		fires: []scenario{
 			{name: "old rows removed", acts: []act{pruned}, troubled: true},
 			{name: "marks removed", acts: []act{unmarked}, troubled: true},
+			{name: "a mark changed", acts: []act{remarked}, troubled: true},
 		},
 		quiet: []scenario{{name: "a row that cannot be shown", acts: []act{poisoned}, troubled: true}},
 	},

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/poller"
 	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/publisher"
 )
 
 // A person acts on a stage. The words of scenarios are these methods: what
@@ -291,4 +294,23 @@ func unmarked(s *stage) {
 		s.t.Fatal(err)
 	}
 	s.portal.Upload(nil, s.rooms["Sales"], "Plan.docx")
+}
+
+// remarked has a room published again.
+func remarked(s *stage) {
+	keeper, err := keepMarks(s.t.Context(), "checkpoint reset", s.cfg.NATS, publisher.Attach, io.Discard)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { keeper.close() }()
+	if err := keeper.ask(s.cfg); err != nil {
+		s.t.Fatal(err)
+	}
+	plan, err := keeper.poller.Plan(s.t.Context(), s.rooms["Sales"], poller.Move{Command: poller.ResetMark})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := plan.Make(s.t.Context(), "a test", func(poller.Change) error { return nil }); err != nil {
+		s.t.Fatal(err)
+	}
 }

@@ -13,9 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
-
-	"docspace-nats/checkpoint"
-	"docspace-nats/poller"
 )
 
 // A stateServer shows the program's state over HTTP: /livez, /readyz and
@@ -82,10 +79,15 @@ func (s *stateServer) handler() http.Handler {
 
 // ready tells why the program is not doing its work, nil when it is.
 func (s *stateServer) ready() error {
-	c := s.connector.Load()
+	if c := s.connector.Load(); c != nil {
+		return c.ready()
+	}
+	return errors.New("starting: waiting for NATS and the stream")
+}
+
+// ready tells why the connector is not doing its work, nil when it is.
+func (c *connector) ready() error {
 	switch {
-	case c == nil:
-		return errors.New("starting: waiting for NATS and the stream")
 	case c.local != nil && c.local.Trouble() != nil:
 		return c.local.Trouble()
 	case !c.nc.IsConnected():
@@ -105,9 +107,12 @@ func (s *stateServer) tell(w io.Writer) {
 	if c == nil {
 		return
 	}
-	told := 0
+	told, found := 0, c.patrol.Findings()
 	for _, f := range c.schedule.Standings() {
-		line := attention(f)
+		line := attention(pollsOf(f))
+		if line == "" && found[f.Folder] != "" {
+			line = fmt.Sprintf("folder %d: the stream does not hold what the portal shows: %s; docspace-nats verify --folder %[1]d tells each row", f.Folder, found[f.Folder])
+		}
 		if line == "" {
 			continue
 		}
@@ -121,10 +126,10 @@ func (s *stateServer) tell(w io.Writer) {
 }
 
 // attention says why a folder needs it, "" when it does not.
-func attention(f poller.Standing) string {
+func attention(f folderPolls) string {
 	switch {
-	case f.Err != nil && !errors.Is(f.Err, checkpoint.ErrConflict):
-		return fmt.Sprintf("folder %d cannot be polled: %v", f.Folder, f.Err)
+	case f.Error != "":
+		return fmt.Sprintf("folder %d cannot be polled: %s", f.Folder, f.Error)
 	case f.Reason != "":
 		return fmt.Sprintf("folder %d is %s: %s", f.Folder, f.State, f.Reason)
 	case f.Gaps > 0:

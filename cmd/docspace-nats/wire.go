@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -33,13 +34,20 @@ type connector struct {
 	schedule  *poller.Schedule
 	hints     *poller.HintQueue
 	discovery *poller.Discovery
+	patrol    *poller.Patrol
 	metrics   []prometheus.Collector
+
+	name     string // as in the marks
+	started  time.Time
+	requests meter        // to the portal
+	budget   atomic.Int64 // of them, a minute; 0: no limit
 }
 
 // connect assembles a connector. It waits for NATS for so long, less than zero
 // meaning until ctx ends, and asks the portal only for its clock.
 func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Logger) (c *connector, err error) {
-	c = &connector{}
+	c = &connector{name: writer(), started: time.Now().UTC()}
+	c.budget.Store(int64(cfg.Poll.RequestsPerMinute))
 	defer func() {
 		if err != nil {
 			c.close()
@@ -50,13 +58,16 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 		return c, err
 	}
 	feed, metrics := feed(cfg, privacy), poller.NewMetrics()
-	if c.portal, err = newPortal(cfg, privacy, callPatience, metrics.Requested); err != nil {
+	if c.portal, err = newPortal(cfg, privacy, callPatience, func(route string, status int, took time.Duration) {
+		metrics.Requested(route, status, took)
+		c.requests.count(time.Now())
+	}); err != nil {
 		return c, err
 	}
 	if err := c.connectNATS(ctx, cfg.NATS, wait, log); err != nil {
 		return c, err
 	}
-	marks, err := c.openLedger(ctx, cfg.NATS, wait, log)
+	marks, err := c.openLedger(ctx, streamOptions(cfg.NATS), wait, log)
 	if err != nil {
 		return c, err
 	}
@@ -74,16 +85,17 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	if err != nil {
 		return c, err
 	}
-	poll := poller.New(c.portal, c.ledger, poller.Options{
+	options := poller.Options{
 		Anchor:   cfg.DocSpace.Start.Time(began),
 		Began:    began,
 		Now:      c.portal.Now,
 		Feed:     feed,
 		Filter:   cfg.Events.Filter(),
 		Prefetch: min(4, cfg.Poll.MaxInFlight),
-		Writer:   writer(),
+		Writer:   c.name,
 		Metrics:  metrics,
-	})
+	}
+	poll := poller.New(c.portal, c.ledger, options)
 	c.replicas = c.ledger.Replicas(cfg.DocSpace.Folders.String(), func(n int) { c.divide(cfg.Poll.RequestsPerMinute, n) })
 	c.schedule = poller.NewSchedule(poll, c.queue, poller.ScheduleOptions{
 		MinInterval: cfg.Poll.MinInterval,
@@ -94,15 +106,27 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 	})
 	c.discovery = &poller.Discovery{IDs: cfg.DocSpace.Folders, Known: published(marks), Log: log}
 	c.hints = poller.NewHintQueue(c.schedule)
-	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints, replicasGauge(c.replicas)}
+	c.patrol = poller.NewPatrol(c.portal, c.ledger, options, c.schedule.Standings, poller.PatrolOptions{PerMinute: patrolShare(cfg.Poll.RequestsPerMinute), Log: log})
+	c.metrics = []prometheus.Collector{metrics, c.schedule, c.hints, c.patrol, replicasGauge(c.replicas)}
 	return c, nil
 }
 
 // divide leaves each replica its part of the requests to the portal.
 func (c *connector) divide(perMinute, replicas int) {
 	if perMinute > 0 {
-		c.portal.SetRequestsPerMinute(max(1, perMinute/replicas))
+		share := max(1, perMinute/replicas)
+		c.portal.SetRequestsPerMinute(share)
+		c.budget.Store(int64(share))
 	}
+}
+
+// patrolShare is the part of the requests that is left to verifying: one in a
+// hundred.
+func patrolShare(perMinute int) int {
+	if perMinute == 0 {
+		return 0
+	}
+	return (perMinute + 99) / 100
 }
 
 // close stops the parts: the connection before the server inside this process.
@@ -147,9 +171,9 @@ func newPortal(cfg Config, privacy schema.Privacy, patience time.Duration, obser
 
 // openLedger opens the stream and reads the marks in it. While servers come and go
 // it tries again, for as long as connectNATS would.
-func (c *connector) openLedger(ctx context.Context, cfg NATSConfig, wait time.Duration, log zerolog.Logger) (marks []checkpoint.Mark, err error) {
+func (c *connector) openLedger(ctx context.Context, options publisher.Options, wait time.Duration, log zerolog.Logger) (marks []checkpoint.Mark, err error) {
 	open := func() (err error) {
-		if c.ledger, err = publisher.Open(ctx, c.nc, streamOptions(cfg)); err == nil {
+		if c.ledger, err = publisher.Open(ctx, c.nc, options); err == nil {
 			marks, err = c.ledger.Marks(ctx)
 		}
 		if err != nil && (wait == 0 || c.nc.IsClosed() || !publisher.Unanswered(err)) {

@@ -58,7 +58,7 @@ func answerJSON(w http.ResponseWriter, status int, body string) {
 func TestHistoryAsksForRawRowsOnWholeSeconds(t *testing.T) {
 	t.Parallel()
 	c, _ := serve(t, Options{UserAgent: "test/1"}, func(w http.ResponseWriter, r *http.Request) {
-		want := "GET /api/2.0/files/folder/1204/log?count=100&fromDate=2026-03-02T12%3A04%3A05Z&startIndex=300"
+		want := "GET /api/2.0/files/folder/1204/log?count=100&fromDate=2026-03-02T12%3A04%3A05Z&startIndex=300&toDate=2026-03-02T12%3A04%3A07Z"
 		if got := r.Method + " " + r.URL.String(); got != want {
 			t.Errorf("asked %s, want %s", got, want)
 		}
@@ -68,7 +68,7 @@ func TestHistoryAsksForRawRowsOnWholeSeconds(t *testing.T) {
 		answerJSON(w, 200, string(fullPage(100)))
 	})
 	from := time.Date(2026, 3, 2, 15, 4, 5, 999_999_999, time.FixedZone("", 3*3600))
-	page, err := c.History(t.Context(), 1204, Query{Start: 300, Count: 100, From: from})
+	page, err := c.History(t.Context(), 1204, Query{Start: 300, Count: 100, From: from, To: from.Add(2 * time.Second)})
 	if err != nil || page.Total != 100 || len(page.Entries) != 100 {
 		t.Errorf("%d of %d rows, %v", len(page.Entries), page.Total, err)
 	}

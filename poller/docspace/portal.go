@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// secondLayout is the one form of a date that every server reads alike.
+const secondLayout = "2006-01-02T15:04:05Z"
+
 // History returns one page of a folder's log. Rooms are folders.
 func (c *Client) History(ctx context.Context, folder int, q Query) (Page, error) {
 	op := "history of folder " + strconv.Itoa(folder)
@@ -20,8 +23,10 @@ func (c *Client) History(ctx context.Context, folder int, q Query) (Page, error)
 		return Page{}, fmt.Errorf("%s: rows %d+%d: must be 1 to %d rows at an offset a portal can read", op, q.Start, q.Count, MaxPage)
 	}
 	query := url.Values{"startIndex": {strconv.Itoa(q.Start)}, "count": {strconv.Itoa(q.Count)}}
-	if !q.From.IsZero() {
-		query.Set("fromDate", q.From.UTC().Format("2006-01-02T15:04:05Z"))
+	for name, bound := range map[string]time.Time{"fromDate": q.From, "toDate": q.To} {
+		if !bound.IsZero() {
+			query.Set(name, bound.UTC().Format(secondLayout))
+		}
 	}
 	var page pageReader
 	err := c.do(ctx, call{

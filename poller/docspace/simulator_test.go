@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
@@ -181,6 +182,37 @@ func TestAPortalThatDeniesTheAccountItselfIsInTrouble(t *testing.T) {
 		err := ask(t, p, docspace.Credentials{APIKey: docspace.Fixed(test.key)}).Recognise(t.Context())
 		if !errors.Is(err, test.want) || errors.Is(err, docspace.ErrForbidden) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+func TestThePageEndsWithTheSecondItIsAskedUpTo(t *testing.T) {
+	t.Parallel()
+	last := time.Date(2026, 3, 2, 12, 0, 9, 0, time.UTC)
+	for _, version := range docspacetest.Versions() {
+		at := last.Add(-9 * time.Second)
+		p := docspacetest.New(docspacetest.Options{Seed: 7, Version: version, Now: func() time.Time { return at }})
+		room := p.CreateRoom(nil, "Sales") // its first row
+		for ; at.Before(last); p.Create(nil, room, "Plan.docx") {
+			at = at.Add(time.Second)
+		}
+		c := ask(t, p, docspace.Credentials{Username: docspace.Fixed(p.Username()), Password: docspace.Fixed(p.Password())})
+		for to, want := range map[time.Time]int{
+			{}:                                10,
+			last:                              10,
+			last.Add(-3 * time.Second):        7, // the second itself is included
+			last.Add(-3*time.Second - 1):      6,
+			last.Add(-9 * time.Second):        1,
+			last.Add(-10 * time.Second):       0,
+			last.In(time.FixedZone("", 3600)): 10,
+		} {
+			if version == "2.6.3" {
+				want = 10 // dates are ignored
+			}
+			page, err := c.History(t.Context(), room, docspace.Query{Count: docspace.MaxPage, To: to})
+			if err != nil || page.Total != want || len(page.Entries) != want {
+				t.Errorf("%s, up to %s: %d of %d rows, want %d: %v", version, to, len(page.Entries), page.Total, want, err)
+			}
 		}
 	}
 }

@@ -13,6 +13,9 @@ type Query struct {
 	Start int       // rows to skip, counted from the newest; 0 is the newest row
 	Count int       // rows wanted, 1 to MaxPage
 	From  time.Time // leave out rows dated before this second; zero: no bound
+	// To leaves out rows dated after this second, which itself is included; zero:
+	// no bound. Servers before 3.0 ignore both dates, see [Client.IgnoresDates].
+	To time.Time
 }
 
 // MaxPage is the largest page every server version accepts. Older servers
@@ -24,7 +27,7 @@ const MaxPage = 100
 // The portal counts the rows and reads them in two statements, so Rows may
 // already hold rows that Total does not count yet.
 type Page struct {
-	Total int // rows in the folder's log, after Query.From
+	Total int // rows in the folder's log, within Query.From and Query.To
 	// Entries are the rows of the page, newest id first, each taken out of the
 	// group it was shown in. Servers before 3.6 send no ids: there the order is
 	// the portal's own, groups unfolded in place.

@@ -55,6 +55,9 @@ func (c *ProcessCluster) consumerOn(ctx context.Context, of *ServerProcess, stre
 		consumer, err = js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 			FilterSubject: subjects, AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: startup,
 		})
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			continue // who was paused a moment ago may have led the cluster, which elects another
+		}
 		if err != nil {
 			break
 		}

@@ -65,6 +65,22 @@ func Text(dst []byte, e *schema.Event, s Style) []byte {
 	return dst
 }
 
+// Cell returns a stranger's text for a column of a table: one line, which holds
+// nothing a terminal could take for a command, and no more than so many
+// characters, if any number is given.
+func Cell(text string, width int) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, schema.Text(text))
+	if width > 0 {
+		text = cutTo(text, width)
+	}
+	return text
+}
+
 // cutTo cuts a text to a width, and shows that it did.
 func cutTo(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
@@ -78,18 +94,12 @@ func (s Style) column(dst []byte, colour, text string, width int) []byte {
 	if s.Color && colour != "" {
 		dst = append(dst, colour...)
 	}
-	shown := 0
-	for _, r := range schema.Text(text) {
-		if !unicode.IsPrint(r) {
-			r = '�'
-		}
-		dst = append(dst, string(r)...)
-		shown++
-	}
+	text = Cell(text, 0)
+	dst = append(dst, text...)
 	if s.Color && colour != "" {
 		dst = append(dst, reset...)
 	}
-	for range max(width-shown, 0) + 2 {
+	for range max(width-utf8.RuneCountInString(text), 0) + 2 {
 		dst = append(dst, ' ')
 	}
 	return dst

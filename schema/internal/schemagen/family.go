@@ -89,6 +89,7 @@ func families() []family {
 				{actions: []string{schema.Reset}, where: has("connector", "reason", "detail")},
 				{actions: []string{schema.Rewound}, where: has("connector", "detail")},
 				{actions: []string{schema.Unreconciled, schema.Shrunk}, where: has("connector", "detail", "rows")},
+				{actions: []string{schema.MarkChanged}, where: has("connector", "reason", "accounted_before", "again", "skipped", "changes", "writer")},
 			},
 		},
 		schema.Other: {blocks: slices.DeleteFunc(slices.Clone(optional), func(b string) bool { return b == "connector" })},

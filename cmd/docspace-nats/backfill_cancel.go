@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"docspace-nats/publisher"
+)
+
+func backfillCancelCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "cancel JOB",
+		Short: "Delete a job, with the events it has stored",
+		Long: `cancel deletes the streams of a job: its events, its marks and its queue. The live
+stream is left alone. It asks before, or takes --yes. A job that somebody works on
+is not deleted: stop that first.`,
+		Example: `  docspace-nats backfill cancel audit-2026
+  docspace-nats backfill cancel audit-2026 --yes`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 || !jobName.MatchString(args[0]) {
+				return usagef("%s takes the name of one job, got %q; see %[1]s --help", cmd.CommandPath(), args)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withJobs(cmd, "cancel", func(ctx context.Context, nc *nats.Conn, o publisher.Options) error {
+				return cancelJob(ctx, nc, o, args[0], cmd, yes)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func cancelJob(ctx context.Context, nc *nats.Conn, o publisher.Options, name string, cmd *cobra.Command, yes bool) error {
+	job, there, err := publisher.FindJob(ctx, nc, o, name)
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		return fmt.Errorf("there is no job %s; docspace-nats backfill list shows those there are", name)
+	}
+	rows, err := jobRows(ctx, nc, o, []publisher.Job{job})
+	if err != nil {
+		return err
+	}
+	row := rows[0]
+	if row.Processes > 0 {
+		return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", row.Processes, name)
+	}
+	question := fmt.Sprintf("Delete job %s, which is %s, with %d stored rows of %d folders (stream %s)?", name, row.State, row.Stored, row.Folders, row.Stream)
+	if !yes {
+		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question); err != nil {
+			return err
+		}
+	}
+	if err := job.Remove(ctx, nc, o); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "job %s is deleted\n", name)
+	return nil
+}
+
+// confirm asks at a terminal, and elsewhere wants --yes.
+func confirm(in io.Reader, out io.Writer, question string) error {
+	if f, ok := in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		return usagef("nobody can be asked: %s Give --yes to do it", question)
+	}
+	fmt.Fprint(out, question, " [y/N] ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was deleted")
+	}
+	return nil
+}

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/poller/docspace/docspacetest"
+	"docspace-nats/publisher/natstest"
+	"docspace-nats/schema"
+)
+
+var (
+	backfillRows  = flag.Int("backfill", 5000, "rows of the room that is read again")
+	backfillRooms = flag.Int("backfill-rooms", 5, "other rooms, in which people work meanwhile")
+)
+
+// An archive is a portal of rooms with a past, which counts who reads what.
+type archive struct {
+	portal *docspacetest.Portal
+	url    string
+
+	mu    sync.Mutex
+	pages map[int]map[string]int // of a folder's log, by key
+	came  chan struct{}          // closed at the next page
+}
+
+func newArchive(t *testing.T, seed uint64) *archive {
+	t.Helper()
+	t.Logf("seed %d", seed)
+	a := &archive{portal: docspacetest.New(docspacetest.Options{Seed: seed}), pages: make(map[int]map[string]int), came: make(chan struct{})}
+	a.portal.OnRequest(func(r *http.Request) {
+		match := logRoute.FindStringSubmatch(r.URL.Path)
+		if match == nil {
+			return
+		}
+		folder, _ := strconv.Atoi(match[1])
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.pages[folder] == nil {
+			a.pages[folder] = make(map[string]int)
+		}
+		a.pages[folder][strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]++
+		close(a.came)
+		a.came = make(chan struct{})
+	})
+	server := httptest.NewServer(a.portal)
+	t.Cleanup(server.Close)
+	a.url = server.URL
+	return a
+}
+
+// room makes a room with so many rows.
+func (a *archive) room(rows int, seed uint64) int {
+	room := a.portal.CreateRoom(nil, fmt.Sprintf("Room %d", seed)) // its first row
+	a.portal.Fill(room, rows-1, seed)
+	return room
+}
+
+// read returns how many pages of a folder's log were read, by whom it may be.
+func (a *archive) read(folder int) (n int, by int, came <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, pages := range a.pages[folder] {
+		n += pages
+	}
+	return n, len(a.pages[folder]), a.came
+}
+
+// await waits until so many more pages of a folder's log were read.
+func (a *archive) await(p *process, folder, more int) error {
+	until, _, _ := a.read(folder)
+	until += more
+	for {
+		n, _, came := a.read(folder)
+		if n >= until {
+			return nil
+		}
+		select {
+		case <-came:
+		case <-p.ended:
+			return fmt.Errorf("ended by itself: %w\n%s", p.err, p.stderr.String())
+		}
+	}
+}
+
+func (a *archive) environment(key, nats string, more ...string) []string {
+	return append([]string{
+		"DOCSPACE_URL=" + a.url, "DOCSPACE_API_KEY=" + key, "NATS_URL=" + nats,
+		"POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1s", "HTTP_ADDR=", "LOG_LEVEL=error",
+	}, more...)
+}
+
+// holds compares a stream with the logs of folders: each row once, in order.
+func (a *archive) holds(t *testing.T, nc *nats.Conn, stream, prefix, mode string, folders ...int) {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{prefix + ".folder.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := make(map[string][]string)
+	if err := natstest.Drain(t.Context(), consumer, func(msg jetstream.Msg) error {
+		var e struct{ ID, IngestMode string }
+		if err := json.Unmarshal(msg.Data(), &e, json.MatchCaseInsensitiveNames(true)); err != nil {
+			return err
+		}
+		if got := msg.Headers().Get("Docspace-Ingest-Mode"); mode != "" && (got != mode || e.IngestMode != mode) {
+			return fmt.Errorf("event %s is %q, and %q in its header", e.ID, e.IngestMode, got)
+		}
+		folder := strings.Split(strings.TrimPrefix(msg.Subject(), prefix+".folder."), ".")[0]
+		stored[folder] = append(stored[folder], e.ID)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(stored) != len(folders) {
+		t.Errorf("stream %s holds %d folders, want %d", stream, len(stored), len(folders))
+	}
+	for _, folder := range folders {
+		var want []string
+		for _, row := range a.portal.Rows(folder) {
+			want = append(want, fmt.Sprintf("%d-%d", folder, row.ID))
+		}
+		if got := stored[strconv.Itoa(folder)]; !slices.Equal(got, want) {
+			t.Errorf("folder %d: %d events in stream %s, want %d rows in their order", folder, len(got), stream, len(want))
+		}
+	}
+}
+
+// freshness measures how long it takes from a row to its event in the live stream,
+// one row after the other, in rooms in turn, until it is told to stop.
+func (a *archive) freshness(t *testing.T, nc *nats.Conn, rooms []int, enough func(measured int) bool) (took []time.Duration) {
+	t.Helper()
+	arrived, err := nc.SubscribeSync("docspace.folder.*.file.created")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = arrived.Unsubscribe() }()
+	for !enough(len(took)) {
+		began := time.Now()
+		a.portal.Create(nil, rooms[len(took)%len(rooms)], "Plan.docx")
+		if _, err := arrived.NextMsg(30 * time.Second); err != nil {
+			t.Fatalf("no event of row %d after 30 s", len(took))
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	return took
+}
+
+// clone returns the command, not started.
+func clone(cmd *exec.Cmd) *exec.Cmd { return exec.Command(cmd.Path, cmd.Args[1:]...) }
+
+func at95(sorted []time.Duration) time.Duration { return sorted[len(sorted)*95/100] }
+
+// A large room is read again while people work in others and a connector watches
+// those. The job is killed three times. With -backfill 1000000 -backfill-rooms 50
+// this is as large as it gets.
+func TestAJobIsKilledAgainAndAgainAndStoresEachRowOnceWhileOtherRoomsStayFresh(t *testing.T) {
+	t.Parallel()
+	const interval = time.Second
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 2))
+	a, server := newArchive(t, seed), natstest.Process(t)
+	large := a.room(*backfillRows, seed)
+	var rooms []int
+	var names []string
+	for i := range *backfillRooms {
+		rooms = append(rooms, a.room(20, uint64(i)))
+		names = append(names, strconv.Itoa(rooms[i]))
+	}
+	env := a.environment(a.portal.APIKey(), server.URL(), "POLL_REQUESTS_PER_MINUTE=0")
+	connector := start(t, exec.Command(program(t), "run"), append(env, "DOCSPACE_FOLDERS="+strings.Join(names, ","))...)
+	nc := server.Conn(t)
+	alone := a.freshness(t, nc, rooms, func(n int) bool { return n >= 8 })
+
+	budget := 900 // a minute: six seconds for what is left after the kills
+	if *backfillRows > 100_000 {
+		budget = 0
+	}
+	job := exec.Command(program(t), "backfill", strconv.Itoa(large), "--requests-per-minute", strconv.Itoa(budget))
+	began, killed := time.Now(), make(chan *process, 1)
+	go func() {
+		defer close(killed)
+		for range 3 {
+			p, err := launch(clone(job), env...)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			err = a.await(p, large, 3+rng.IntN(max(12, *backfillRows/400)))
+			<-time.After(time.Duration(rng.Int64N(int64(40 * time.Millisecond)))) // anywhere in a commit
+			p.kill()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		p, err := launch(job, env...)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(p.kill)
+		<-p.ended
+		killed <- p
+	}()
+	var last *process
+	beside := a.freshness(t, nc, rooms, func(n int) bool {
+		select {
+		case last = <-killed:
+			return n > 0
+		default:
+			return false
+		}
+	})
+	if last == nil {
+		t.FailNow()
+	}
+	last.finish(t)
+	took := time.Since(began)
+	t.Logf("%d rows in %s (%.0f rows/s with three kills), %.1f s of processor time since the last and %d MiB at most; freshness alone: 95 %% within %s, with the job beside: 95 %% of %d within %s, the last within %s",
+		*backfillRows, took.Round(time.Millisecond), float64(*backfillRows)/took.Seconds(), last.cpu(), last.peak()>>20,
+		at95(alone).Round(time.Millisecond), len(beside), at95(beside).Round(time.Millisecond), beside[len(beside)-1].Round(time.Millisecond))
+	if bound := 2 * max(at95(alone), interval); at95(beside) > bound {
+		t.Errorf("rows in other rooms were events within %s, want %s", at95(beside), bound)
+	}
+	connector.kill()
+	a.holds(t, nc, "DOCSPACE_BACKFILL_history", "docspace.backfill.history", schema.Backfill, large)
+	a.holds(t, nc, "DOCSPACE", "docspace", "", rooms...)
+}
+
+func TestProcessesOfOneJobHelpEachOtherAndNoneEndsBeforeAllIsRead(t *testing.T) {
+	t.Parallel()
+	a, server := newArchive(t, rand.Uint64()), natstest.Process(t)
+	var rooms []int
+	for i := range 24 {
+		rooms = append(rooms, a.room(500, uint64(i)))
+	}
+	var processes []*process
+	for range 2 {
+		key := a.portal.AddKey(nil, "files:read", "rooms:read", "accounts.self:read")
+		p := start(t, exec.Command(program(t), "backfill", "rooms", "--requests-per-minute", "2400"), a.environment(key, server.URL())...)
+		processes = append(processes, p)
+		if len(processes) == 1 {
+			// The job is there, and the other need not create it.
+			if err := a.await(p, rooms[0], 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, p := range processes {
+		p.finish(t)
+		if text := p.stderr.String(); !strings.Contains(text, "job history is complete: 24 of 24 folders, 12000 rows") {
+			t.Error(text)
+		}
+	}
+	a.holds(t, server.Conn(t), "DOCSPACE_BACKFILL_history", "docspace.backfill.history", schema.Backfill, rooms...)
+	shared := 0
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	keys := make(map[string]int)
+	for _, pages := range a.pages {
+		for key, n := range pages {
+			keys[key] += n
+		}
+	}
+	for _, n := range keys {
+		if n > 20 {
+			shared++
+		}
+	}
+	if shared != 2 {
+		t.Errorf("pages read by key: %v", keys)
+	}
+}
+
+func TestAnInterruptPausesAJobAndTheSameCommandGoesOn(t *testing.T) {
+	t.Parallel()
+	a, server := newArchive(t, rand.Uint64()), natstest.Process(t)
+	room := a.room(3000, 1)
+	env := a.environment(a.portal.APIKey(), server.URL())
+	run := func(args ...string) *process {
+		return start(t, exec.Command(program(t), append([]string{"backfill"}, args...)...), env...)
+	}
+	p := run(strconv.Itoa(room), "--job", "slow", "--requests-per-minute", "240")
+	if err := a.await(p, room, 14); err != nil {
+		t.Fatal(err)
+	}
+
+	refused := run("cancel", "slow", "--yes")
+	<-refused.ended
+	if text := refused.stderr.String(); refused.err == nil || !strings.Contains(text, "1 processes work on job slow; stop them first") {
+		t.Errorf("%v\n%s", refused.err, text)
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	if text := p.stderr.String(); p.cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(text, "paused: 0 of 1 folders, ") ||
+		!strings.Contains(text, "go on with docspace-nats backfill --job slow") {
+		t.Errorf("%v\n%s", p.err, text)
+	}
+	again := run(strconv.Itoa(room), "--job", "slow", "--requests-per-minute", "0")
+	again.finish(t)
+	if text := again.stderr.String(); !strings.Contains(text, " of them are stored; ") {
+		t.Error(text)
+	}
+	a.holds(t, server.Conn(t), "DOCSPACE_BACKFILL_slow", "docspace.backfill.slow", schema.Backfill, room)
+}

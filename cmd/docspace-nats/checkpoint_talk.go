@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"docspace-nats/poller"
+)
+
+// mostAnnounced is how many changes are told one by one, of an import of many.
+const mostAnnounced = 50
+
+// A markTalk says what is done to marks, and asks whether it shall be. With --json
+// all it says to people goes to stderr.
+type markTalk struct {
+	in       io.Reader
+	out, err io.Writer
+	o        *changeOptions
+
+	lines     *bufio.Reader
+	announced int
+	rows      []changeRow
+}
+
+// A changeRow is a change as scripts see it.
+type changeRow struct {
+	Folder          int       `json:"folder"`
+	Command         string    `json:"command"`
+	Done            bool      `json:"done"`
+	Sentence        string    `json:"sentence"`
+	Accounted       int       `json:"accounted"`
+	AccountedBefore int       `json:"accounted_before"`
+	Anchor          time.Time `json:"anchor,omitzero"`
+	AnchorBefore    time.Time `json:"anchor_before,omitzero"`
+	Again           int       `json:"again"`
+	Older           int       `json:"older"`
+	Skipped         int       `json:"skipped"`
+	AtMost          bool      `json:"at_most"`
+	Changes         int       `json:"changes"`
+	Revision        uint64    `json:"revision,omitzero"`
+}
+
+// say writes a line for people.
+func (t *markTalk) say(format string, args ...any) {
+	w := t.out
+	if t.o.asJSON {
+		w = t.err
+	}
+	fmt.Fprintf(w, format+"\n", args...)
+}
+
+// announce tells what a change will do.
+func (t *markTalk) announce(c poller.Change) {
+	if t.announced++; t.announced <= mostAnnounced {
+		t.say("%v", c)
+	}
+	if t.o.dryRun {
+		t.note(c, false)
+	}
+}
+
+func (t *markTalk) note(c poller.Change, done bool) {
+	t.rows = append(t.rows, changeRow{
+		Folder: c.Prev.Folder, Command: c.Command, Done: done, Sentence: c.String(),
+		Accounted: c.Next.Accounted, AccountedBefore: c.Prev.Accounted, Anchor: c.Next.Anchor, AnchorBefore: c.Prev.Anchor,
+		Again: c.Again, Older: c.Older, Skipped: c.Skipped, AtMost: c.AtMost, Changes: c.Next.Changes, Revision: c.Next.Revision,
+	})
+}
+
+// agree asks whether so many changes shall be made.
+func (t *markTalk) agree(ctx context.Context, changes int) error {
+	if more := t.announced - mostAnnounced; more > 0 {
+		t.say("and %d more folders", more)
+	}
+	if changes == 1 {
+		return t.ask(ctx, "Change this mark?")
+	}
+	return t.ask(ctx, fmt.Sprintf("Change these %d marks?", changes))
+}
+
+// anew asks again about a change that has become another while it was made.
+func (t *markTalk) anew(ctx context.Context, c poller.Change) error {
+	t.say("the folder was published meanwhile: %v", c)
+	return t.ask(ctx, "Change this mark?")
+}
+
+// errDeclined ends a command whose user did not agree.
+var errDeclined = errors.New("nothing was changed")
+
+func (t *markTalk) ask(ctx context.Context, question string) error {
+	if t.o.yes {
+		return nil
+	}
+	fmt.Fprintf(t.err, "%s [y/N] ", question)
+	if t.lines == nil {
+		t.lines = bufio.NewReader(io.LimitReader(t.in, 1<<16))
+	}
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := t.lines.ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(t.err)
+		return errDeclined
+	case line := <-answer:
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return nil
+		}
+		return errDeclined
+	}
+}
+
+// done tells of a change as it was made.
+func (t *markTalk) done(c poller.Change) {
+	t.note(c, true)
+	if len(t.rows) <= mostAnnounced {
+		t.say("done: %v", c)
+	}
+}
+
+// finish prints what scripts read.
+func (t *markTalk) finish() error {
+	if !t.o.asJSON {
+		return nil
+	}
+	if t.rows == nil {
+		t.rows = []changeRow{}
+	}
+	return printJSON(t.out, t.rows)
+}

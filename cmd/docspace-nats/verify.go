@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"docspace-nats/poller"
+	"docspace-nats/publisher"
+)
+
+func verifyCommand() *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Compare portal and stream, row by row",
+		Long: `verify reads the rows of the portal and the events of the stream and compares
+them one by one. For each folder it tells how many are
+
+  missing       rows without an event
+  extra         events without a row
+  twice         events that repeat another
+  out of order  events after that of a later row that do not say they are late
+  different     events that are not what their row becomes
+
+and which. No findings are rows that the events filter leaves out, rows the portal
+counts and does not show (hidden), rows so old that the stream has dropped their
+events, and rows no connector has read yet (unread). It may run while connectors
+do. It needs the settings of run, and the same users.
+
+With --repair it stores what is missing, as late events, and leaves the marks where
+they are. Nothing else can be mended in a stream, which only grows: to have all of
+it right, read the folder into a stream of its own and read from that.
+
+Exit status: 0 when portal and stream are equal, or are by now, 1 when they are
+not or a folder could not be compared, 2 when a flag or a setting is wrong.`,
+		Example: `  docspace-nats verify
+  docspace-nats verify --folder 42 --folder 43 --from 7d
+  docspace-nats verify --from 2026-01-01T00:00:00Z --until 2026-01-31T23:59:59Z --json
+  docspace-nats verify --folder 42 --repair --reason 'purged by mistake on 3 March' --yes`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(time.Now())); err != nil {
+				return &usageError{err}
+			}
+			cfg, err := Load()
+			if err != nil {
+				return &usageError{err}
+			}
+			return verify(cmd.Context(), cfg, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	o.register(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+// verifyOptions are the command line of verify.
+type verifyOptions struct {
+	folders     []string
+	from, until string
+	repair, yes bool
+	reason      string
+	perMinute   int
+	details     int
+	json        bool
+
+	ids   []int // of folders
+	begin time.Time
+	end   time.Time
+}
+
+func (o *verifyOptions) register(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&o.folders, "folder", nil, "id of a folder to verify; may be repeated. Without it: all that have a mark in the stream")
+	flags.StringVar(&o.from, "from", "", "leave out rows dated before: a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z")
+	flags.StringVar(&o.until, "until", "", "leave out rows dated after, in the same forms")
+	flags.BoolVar(&o.repair, "repair", false, "store the rows that are missing, as late events; needs --reason and --yes")
+	flags.StringVar(&o.reason, "reason", "", "why, for those who read the stream: the text of the event that tells of the repair")
+	flags.BoolVar(&o.yes, "yes", false, "yes, change the stream")
+	flags.IntVar(&o.perMinute, "requests-per-minute", 0, "most requests to the portal in any minute; half of POLL_REQUESTS_PER_MINUTE unless given")
+	flags.IntVar(&o.details, "details", 20, "findings of a folder to print one by one; at most 1000")
+	flags.BoolVar(&o.json, "json", false, "print one JSON array")
+}
+
+// longestReason is how many bytes a reason may have.
+const longestReason = 500
+
+// check judges all flags and fills in what depends on them.
+func (o *verifyOptions) check(now time.Time) error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, text := range o.folders {
+		id, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || id < 1 {
+			wrong("--folder: must be a folder id, got %s", shownValue(text))
+		}
+		o.ids = append(o.ids, int(id))
+	}
+	when := func(flag, text string, at *time.Time) {
+		if text == "" {
+			return
+		}
+		var err error
+		if *at, err = parseWhen(text, now); err != nil {
+			wrong("--%s: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", flag, shownValue(text))
+		}
+	}
+	when("from", o.from, &o.begin)
+	when("until", o.until, &o.end)
+	if !o.begin.IsZero() && !o.end.IsZero() && o.end.Before(o.begin) {
+		wrong("--until: must not be before --from")
+	}
+	switch {
+	case !o.repair && (o.reason != "" || o.yes):
+		wrong("--reason and --yes: only together with --repair")
+	case o.repair && (o.reason == "" || len(o.reason) > longestReason):
+		wrong("--reason: must say in at most %d bytes why the stream is changed", longestReason)
+	case o.repair && !o.yes:
+		wrong("--repair: stores events in the stream; add --yes")
+	}
+	if o.perMinute < 0 || o.perMinute > mostPerMinute {
+		wrong("--requests-per-minute: must be 1 to %d, got %d", mostPerMinute, o.perMinute)
+	}
+	if o.details < 0 || o.details > poller.MaxFindings {
+		wrong("--details: must be 0 to %d, got %d", poller.MaxFindings, o.details)
+	}
+	return errors.Join(errs...)
+}
+
+// verify compares the folders one after the other. One that cannot be compared
+// keeps no other from it.
+func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.Writer) error {
+	tell := teller("verify", stderr)
+	if cfg.Poll.RequestsPerMinute > 0 {
+		cfg.Poll.RequestsPerMinute = max(1, cfg.Poll.RequestsPerMinute/2)
+	}
+	if o.perMinute > 0 {
+		cfg.Poll.RequestsPerMinute = o.perMinute
+	}
+	privacy, misset := cfg.DocSpace.privacy()
+	if err := misset.err(); err != nil {
+		return &usageError{err}
+	}
+	portal, err := newPortal(cfg, privacy, callPatience, nil)
+	if err != nil {
+		return err
+	}
+	defer portal.Close()
+	nc, disconnect, err := client{name: "verify", own: true, tell: tell}.connect(ctx, cfg.NATS)
+	if err != nil {
+		return err
+	}
+	defer disconnect()
+	ledger, err := publisher.Attach(ctx, nc, streamOptions(cfg.NATS))
+	if err != nil {
+		return err
+	}
+	marks, err := ledger.Marks(ctx)
+	if err != nil {
+		return err
+	}
+	ours := feed(cfg, privacy)
+	if err := ownMarks(cfg, ours, marks); err != nil {
+		return err
+	}
+	folders := o.ids
+	if len(folders) == 0 {
+		for _, m := range marks {
+			folders = append(folders, m.Folder)
+		}
+	}
+	if len(folders) == 0 {
+		return fmt.Errorf("stream %s: no folder has a mark in it; let docspace-nats run store some events first", ledger.Stream())
+	}
+	if err := refuseOld(ctx, portal, folders, zerolog.Nop()); err != nil {
+		return err
+	}
+	p := poller.New(portal, ledger, poller.Options{
+		Now: portal.Now, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
+	})
+	return o.print(stdout, tell, o.verify(ctx, p, folders, stderr))
+}
+
+// verify compares the folders until ctx ends.
+func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, folders []int, stderr io.Writer) []verified {
+	bar := startProgress("verify", "rows", 0, stderr)
+	defer bar.finish()
+	var all []verified
+	var known int64
+	done := func(n int) { bar.note(fmt.Sprintf("%d of %d folders", n, len(folders))) }
+	done(0)
+	for i, folder := range folders {
+		verdict, err := p.Verify(ctx, folder, poller.VerifyOptions{
+			From: o.begin, Until: o.end, Mend: o.repair, Reason: o.reason,
+			Total:    func(rows int) { known += int64(rows); bar.setTotal(known) },
+			Compared: bar.add,
+		})
+		one := verified{Verdict: verdict, Equal: err == nil && verdict.Equal()}
+		if err != nil {
+			one.Error = err.Error()
+		}
+		all = append(all, one)
+		done(i + 1)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return all
+}

@@ -1,0 +1,30 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+)
+
+// Stored hands on the events of a folder above a sequence, in the order they are
+// stored, at most so many, and returns the sequence up to which there are no
+// others and whether it was the last one. Kind is what follows the folder in the
+// subject, <category>.<action>. Data must not be kept.
+func (j *JetStream) Stored(ctx context.Context, folder int, after uint64, most int, each func(seq uint64, kind string, data []byte) error) (upTo uint64, last bool, err error) {
+	s := scan{j: j, folder: folder, read: after, end: toTheEnd, left: most, each: func(e event) error { return each(e.seq, e.kind, e.data) }}
+	if err := s.portion(ctx); err != nil {
+		return after, false, fmt.Errorf("events of folder %d in stream %s: %w", folder, j.o.Stream, err)
+	}
+	return s.read, s.left > 0, nil
+}
+
+// Drops reports whether old events may be gone from the stream because it has
+// limits and has reached one.
+func (j *JetStream) Drops(ctx context.Context) (bool, error) {
+	stream, err := j.js.Stream(ctx, j.o.Stream)
+	if err != nil {
+		return false, fmt.Errorf("state of stream %s: %w", j.o.Stream, err)
+	}
+	is := stream.CachedInfo()
+	limited := is.Config.MaxAge > 0 || is.Config.MaxBytes > 0 || is.Config.MaxMsgs > 0 || is.Config.MaxMsgsPerSubject > 0
+	return limited && is.State.FirstSeq > 1, nil
+}
