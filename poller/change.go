@@ -243,6 +243,7 @@ func (s survey) resetting(c *Change) error {
 // setting lets rows count as published.
 func (s survey) setting(c *Change) error {
 	c.Next = c.Prev.MovedOn(s.place.accounted)
+	c.Next.Filtered = c.Prev.Filtered.Under("", c.Prev.Newest())
 	s.place.note(&c.Next)
 	c.Skipped = s.place.accounted - c.Prev.Accounted
 	odd := c.Prev.State == checkpoint.Rewound || c.Prev.State == checkpoint.Unreconciled

@@ -199,14 +199,14 @@ func (j *join) compare(s stored, row print) {
 func (j *join) absent(row docspace.Entry) {
 	within := j.v.within(row.Date.Unix(), 0)
 	switch {
-	case j.v.left(row) && within:
-		j.v.verdict.Rows++
-		j.v.verdict.Filtered++
-	case j.v.left(row):
 	case j.v.skipped(row.ID) && within:
 		j.v.verdict.Rows++
 		j.v.verdict.Skipped++
 	case j.v.skipped(row.ID):
+	case j.v.left(row) && within:
+		j.v.verdict.Rows++
+		j.v.verdict.Filtered++
+	case j.v.left(row):
 	case j.dropped(row.ID) && within:
 		j.v.verdict.Dropped++
 	case j.dropped(row.ID):

@@ -98,5 +98,4 @@ func (at place) note(next *checkpoint.Mark) {
 		places = append(places, s.place(row))
 	}
 	*next = next.Remember(ids(s.rows)...).Hide(places...)
-	next.Filtered.Since, next.Filtered.Unsure = next.Newest(), next.Newest()
 }

@@ -22,7 +22,8 @@
 // question.go show how the work stands, without taking part in it. connect.go,
 // identity.go and refusal.go connect; localnats.go, locallog.go and localrepair.go
 // are the server inside the program, localaddress.go says where it is.
-// The files of reader.go read the stream for others, with or without a durable consumer.
+// The files of reader.go read the stream for others, with or without a durable consumer;
+// republish.go stores what was read a second time, elsewhere.
 //
 // The package does not know where events come from, nor when to poll.
 package publisher

@@ -77,17 +77,8 @@ func (v *View) Marks(ctx context.Context) ([]checkpoint.Mark, error) {
 }
 
 func (v *View) readMarks(ctx context.Context) error {
-	stream, err := v.j.js.Stream(ctx, v.j.o.Stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return noStream(err)
-	}
-	if err != nil {
+	if err := v.again(ctx); err != nil {
 		return err
-	}
-	before := v.stream
-	v.stream = stream.CachedInfo()
-	if before == nil || !v.stream.Created.Equal(before.Created) || v.stream.State.LastSeq < v.read {
-		v.marks, v.read = make(map[int]checkpoint.Mark), 0
 	}
 	first := v.read == 0
 	if err := v.j.eachMark(ctx, v.read, v.keep); err != nil {
@@ -101,6 +92,25 @@ func (v *View) readMarks(ctx context.Context) error {
 	}
 	for folder, m := range v.marks {
 		v.marks[folder] = slim(m)
+	}
+	return nil
+}
+
+// again looks at the stream, and forgets the marks of another one.
+func (v *View) again(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	stream, err := v.j.js.Stream(ctx, v.j.o.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return noStream(err)
+	}
+	if err != nil {
+		return err
+	}
+	before := v.stream
+	v.stream = stream.CachedInfo()
+	if before == nil || !v.stream.Created.Equal(before.Created) || v.stream.State.LastSeq < v.read {
+		v.marks, v.read = make(map[int]checkpoint.Mark), 0
 	}
 	return nil
 }

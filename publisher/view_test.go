@@ -89,6 +89,20 @@ func TestAViewShowsWhatThereIsAndChangesNothing(t *testing.T) {
 	if n := stream(t, j).CachedInfo().State.LastSeq - before.State.LastSeq; n != 6 {
 		t.Errorf("%d messages were stored, want the six of the commit", n)
 	}
+	// A stream that was made anew is not mixed with the one before.
+	if err := js.DeleteStream(t.Context(), "DOCSPACE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Marks(t.Context()); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("without the stream: %v", err)
+	}
+	if err := js.DeleteStream(t.Context(), "DOCSPACE_MARKS"); err != nil {
+		t.Fatal(err)
+	}
+	push(t, open(t, js.Conn(), Options{}), checkpoint.Mark{Folder: 9}, 1)
+	if marks, err = v.Marks(t.Context()); err != nil || len(marks) != 1 || marks[0].Folder != 9 {
+		t.Errorf("of the new stream: %+v, %v", marks, err)
+	}
 }
 
 func TestAViewShowsTheMarksThatOnlyTheCopyHas(t *testing.T) {

@@ -83,16 +83,16 @@ func runReplay(ctx context.Context, cfg NATSConfig, o *replayOptions, stdout, st
 	}
 	nc, disconnect, err := of.connect(ctx, cfg)
 	if err != nil {
-		return err
+		return unbegun(ctx, err)
 	}
 	defer disconnect()
 	target, err := o.open(ctx, nc, cfg, stdout)
 	if err != nil {
-		return err
+		return unbegun(ctx, err)
 	}
 	pump, err := o.prepare(ctx, nc, cfg, target, progress)
 	if err != nil {
-		return errors.Join(err, target.close())
+		return unbegun(ctx, errors.Join(err, target.close()))
 	}
 	err = pump.run(ctx)
 	progress.finish()
@@ -103,6 +103,14 @@ func runReplay(ctx context.Context, cfg NATSConfig, o *replayOptions, stdout, st
 		pump.totals.Known = to.known.Load()
 	}
 	return pump.end(ctx, err, time.Since(began), stdout)
+}
+
+// unbegun says of what a stop has cut short only that.
+func unbegun(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("stopped before the first event")
+	}
+	return err
 }
 
 // jobConsumer is the name of a job's consumer.
@@ -200,6 +208,9 @@ func (p *replayPump) end(ctx context.Context, err error, took time.Duration, std
 func (p *replayPump) goOn() string {
 	if p.o.job != "" {
 		return "the same command goes on"
+	}
+	if p.next() == 0 {
+		return "all events were sent"
 	}
 	return fmt.Sprintf("go on with --seq %d..%d instead of --seq or --from", p.next(), p.o.span.last)
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
 
@@ -23,23 +21,7 @@ const (
 
 	// replayLast is how long a stop waits for what is being sent.
 	replayLast = 10 * time.Second
-
-	// paceLongest keeps a slow pace from going past the end of time.
-	paceLongest = 10 * 365 * 24 * time.Hour
-
-	// replayTells is how often, at most, it is said that a target fails.
-	replayTells = 30 * time.Second
 )
-
-// replayTotals are what a replay has done.
-type replayTotals struct {
-	Read       int   `json:"read"`       // events of the range
-	Sent       int   `json:"sent"`       // confirmed by the target
-	Repeated   int   `json:"repeated"`   // sent once more after an attempt that failed
-	Skipped    int   `json:"skipped"`    // not wanted
-	Unreadable int   `json:"unreadable"` // messages that are no events
-	Known      int64 `json:"known"`      // of those sent, stored before: JetStream knew their id
-}
 
 // A replayLane is the events of a folder that wait.
 type replayLane struct {
@@ -209,48 +191,6 @@ func (p *replayPump) start(ctx context.Context) {
 	}
 }
 
-// deliver sends until all is confirmed, ctx ends, or it never will be.
-func (p *replayPump) deliver(ctx context.Context, lane *replayLane, these []*replayItem) (r replayResult) {
-	r = replayResult{lane: lane}
-	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	for tried := 0; ; {
-		if r.err = p.limit.WaitN(ctx, len(these)); r.err != nil {
-			return r
-		}
-		r.repeated += tried
-		for r.err == nil && len(these) > 0 {
-			var n int
-			n, tried, r.err = p.target.send(p.sending, these)
-			r.safe, these = append(r.safe, these[:n]...), these[n:]
-		}
-		if r.err == nil || !p.mayWork(r.err) {
-			return r
-		}
-		p.said.Do(func() {
-			p.tell("%s does not take events: %v; trying again; %s", p.o.target(), r.err, p.meanwhile())
-		})
-		if waited := waitUntilTime(ctx, time.Now().Add(wait.NextBackOff())); waited != nil {
-			return r
-		}
-	}
-}
-
-// mayWork reports whether an attempt that failed is worth another.
-func (p *replayPump) mayWork(err error) bool {
-	if lost := new(lostSinkError); errors.As(err, &lost) || p.sending.Err() != nil {
-		return false
-	}
-	is := refusal(nil)
-	return !errors.As(err, &is) || is.Temporary()
-}
-
-func (p *replayPump) meanwhile() string {
-	if p.o.job == "" {
-		return "without --job a stop forgets how far it came"
-	}
-	return "nothing is lost meanwhile"
-}
-
 // landed notes what a lane has sent.
 func (p *replayPump) landed(r replayResult) error {
 	p.busy--
@@ -328,44 +268,4 @@ func (p *replayPump) next() uint64 {
 		return 0
 	}
 	return p.read + 1
-}
-
-// A paceClock makes events due as far from each other as their actions were,
-// times a factor. It never runs backwards: an action that is recorded late is
-// due with the one before it.
-type paceClock struct {
-	factor float64 // 0: all are due at once
-	maxGap time.Duration
-	newest time.Time // action
-	at     time.Time // when that was due
-}
-
-func (c *paceClock) due(action time.Time) time.Time {
-	if c.factor == 0 {
-		return time.Time{}
-	}
-	if c.newest.IsZero() {
-		c.newest, c.at = action, time.Now()
-	}
-	if gap := action.Sub(c.newest); gap > 0 {
-		wait := time.Duration(min(float64(gap)/c.factor, float64(paceLongest)))
-		if c.maxGap > 0 {
-			wait = min(wait, c.maxGap)
-		}
-		c.newest, c.at = action, c.at.Add(wait)
-	}
-	return c.at
-}
-
-func (t replayTotals) String() string {
-	text := fmt.Sprintf("%s read, %d sent", counted(t.Read, "event"), t.Sent)
-	for _, more := range []struct {
-		n    int
-		what string
-	}{{t.Repeated, "sent again"}, {t.Skipped, "left out by the filters"}, {t.Unreadable, "that were none left out"}, {int(t.Known), "of those sent known to the stream already"}} {
-		if more.n > 0 {
-			text += fmt.Sprintf(", %d %s", more.n, more.what)
-		}
-	}
-	return text
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"docspace-nats/publisher"
+	"docspace-nats/schema/line"
 )
 
 const (
@@ -33,6 +35,7 @@ type heard struct {
 	replicas []replicaStatus
 	folders  map[int]folderLive
 	partly   []string // names of replicas that did not answer to the end
+	counted  int      // replicas, by those that answered
 }
 
 // A folderLive is what the replicas know of a folder, together.
@@ -53,6 +56,7 @@ func askReplicas(ctx context.Context, view *publisher.View, folders []int) (*hea
 	}
 	for _, page := range first {
 		h.replicas = append(h.replicas, page.Replica)
+		h.counted = max(h.counted, page.Replica.Replicas)
 		if !h.turnOver(ctx, view, page, folders) {
 			h.partly = append(h.partly, page.Replica.Name)
 		}
@@ -139,6 +143,17 @@ func (h *heard) take(page statusAnswer) (last int) {
 		h.folders[polls.Folder] = live
 	}
 	return last
+}
+
+// incomplete says what is missing of the answers, "" for nothing.
+func (h *heard) incomplete() string {
+	switch {
+	case len(h.partly) > 0:
+		return "not all that these know came in time: " + line.Cell(strings.Join(h.partly, ", "), 0)
+	case h.counted > len(h.replicas):
+		return fmt.Sprintf("%d of %d replicas answer; what the others know is missing", len(h.replicas), h.counted)
+	}
+	return ""
 }
 
 // unheard says why there is no answer, in the words for who reads a status.

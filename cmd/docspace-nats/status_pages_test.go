@@ -124,8 +124,26 @@ func TestAnswersThatMakeNoSenseEndTheQuestions(t *testing.T) {
 		if strings.Contains(text, `"id"`) && (err != nil || len(h.partly) != 1) || !strings.Contains(text, `"id"`) && !errors.Is(err, publisher.ErrNobodyAnswers) {
 			t.Errorf("%q: %v, %+v", text, err, h)
 		}
+		if strings.Contains(text, "1000000") && (h.counted != 1_000_000 || !strings.HasPrefix(h.incomplete(), "not all that these know came in time: a")) {
+			t.Errorf("%q: %+v, %q", text, h, h.incomplete())
+		}
 		cancel()
 		<-answers
+	}
+}
+
+func TestReplicasThatDoNotAnswerAreMissed(t *testing.T) {
+	t.Parallel()
+	h := heard{replicas: []replicaStatus{{Name: "a"}, {Name: "b"}}, counted: 3}
+	if got := h.incomplete(); got != "2 of 3 replicas answer; what the others know is missing" {
+		t.Error(got)
+	}
+	if h.counted = 2; h.incomplete() != "" {
+		t.Error(h.incomplete())
+	}
+	h.partly = []string{hostile}
+	if got := h.incomplete(); strings.ContainsAny(got, "\x1b\n") {
+		t.Errorf("%q", got)
 	}
 }
 

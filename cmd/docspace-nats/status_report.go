@@ -86,12 +86,12 @@ func (s *statusReader) report(ctx context.Context, o statusOptions) (*statusRepo
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		h, r.note = &heard{}, unheard(err)
+		h = &heard{}
+		r.note = unheard(err)
+	} else {
+		r.note = h.incomplete()
 	}
 	r.Answered, r.Replicas = err == nil, append(r.Replicas, h.replicas...)
-	for _, name := range h.partly {
-		r.note = "what " + name + " answered is not complete"
-	}
 	r.Folders = folders(o.ids, marks, h.folders, lanes)
 	r.count()
 	r.unknown = unknown(o.ids, r.Folders)

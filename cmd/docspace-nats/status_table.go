@@ -47,7 +47,7 @@ func (r *statusReport) text(on screen) string {
 	var b strings.Builder
 	r.writeReplicas(&b)
 	r.writeFolders(&b)
-	table := cutLines(b.String(), on.width)
+	table := cutLines(strings.TrimRight(b.String(), "\n")+"\n", on.width)
 	b.Reset()
 	for _, f := range r.Folders {
 		if f.Attention != nil {
