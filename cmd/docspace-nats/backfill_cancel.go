@@ -1,17 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"docspace-nats/publisher"
 )
@@ -59,30 +54,16 @@ func cancelJob(ctx context.Context, nc *nats.Conn, o publisher.Options, name str
 		return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", row.Processes, name)
 	}
 	question := fmt.Sprintf("Delete job %s, which is %s, with %d stored rows of %d folders (stream %s)?", name, row.State, row.Stored, row.Folders, row.Stream)
-	if !yes {
-		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question); err != nil {
-			return err
-		}
+	switch {
+	case yes:
+	case !isTerminal(cmd.InOrStdin()):
+		return usagef("--yes: must be given where standard input is no terminal and nobody can be asked: %s", question)
+	case !agreed(ctx, readAnswers(cmd.InOrStdin()), cmd.ErrOrStderr(), question):
+		return errors.New("nothing was deleted")
 	}
 	if err := job.Remove(ctx, nc, o); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "job %s is deleted\n", name)
-	return nil
-}
-
-// confirm asks at a terminal, and elsewhere wants --yes.
-func confirm(in io.Reader, out io.Writer, question string) error {
-	if f, ok := in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return usagef("nobody can be asked: %s Give --yes to do it", question)
-	}
-	fmt.Fprint(out, question, " [y/N] ")
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was deleted")
-	}
 	return nil
 }

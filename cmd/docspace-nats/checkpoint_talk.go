@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"docspace-nats/poller"
@@ -96,26 +95,13 @@ func (t *markTalk) ask(ctx context.Context, question string) error {
 	if t.o.yes {
 		return nil
 	}
-	fmt.Fprintf(t.err, "%s [y/N] ", question)
 	if t.lines == nil {
-		t.lines = bufio.NewReader(io.LimitReader(t.in, 1<<16))
+		t.lines = readAnswers(t.in)
 	}
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := t.lines.ReadString('\n')
-		answer <- line
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(t.err)
-		return errDeclined
-	case line := <-answer:
-		switch strings.ToLower(strings.TrimSpace(line)) {
-		case "y", "yes":
-			return nil
-		}
+	if !agreed(ctx, t.lines, t.err, question) {
 		return errDeclined
 	}
+	return nil
 }
 
 // done tells of a change as it was made.

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// longestAnswer bounds what is read of all answers together.
+const longestAnswer = 1 << 16
+
+// readAnswers is where somebody answers who is asked more than once.
+func readAnswers(in io.Reader) *bufio.Reader {
+	return bufio.NewReader(io.LimitReader(in, longestAnswer))
+}
+
+// agreed asks somebody at a terminal, and reports whether the answer is yes. An
+// interrupt is a no.
+func agreed(ctx context.Context, answers *bufio.Reader, out io.Writer, question string) bool {
+	fmt.Fprintf(out, "%s [y/N] ", question)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := answers.ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(out)
+		return false
+	case line := <-answer:
+		line = strings.ToLower(strings.TrimSpace(line))
+		return line == "y" || line == "yes"
+	}
+}
