@@ -54,6 +54,7 @@ type wire struct {
 	Key         string         `json:"key,omitzero"`
 	Changes     int            `json:"changes,omitzero"`
 	Again       time.Time      `json:"again,omitzero"`
+	MovedTo     int64          `json:"moved_to,omitzero"`
 	Extra       jsontext.Value `json:",embed"`
 }
 
@@ -91,6 +92,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Key:         m.Key,
 		Changes:     m.Changes,
 		Again:       m.Again.UTC(),
+		MovedTo:     m.MovedTo,
 		Extra:       m.extra,
 	}, json.Deterministic(true))
 	if err != nil {
@@ -125,7 +127,7 @@ func Decode(b []byte) (Mark, error) {
 	if err != nil {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: %w", w.Folder, err)
 	}
-	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered, w.Changes) < 0 || min(w.FilterSince, w.Unsure) < 0 {
+	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered, w.Changes) < 0 || min(w.FilterSince, w.Unsure, w.MovedTo) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
 	return Mark{
@@ -150,6 +152,7 @@ func Decode(b []byte) (Mark, error) {
 		Key:         w.Key,
 		Changes:     w.Changes,
 		Again:       w.Again,
+		MovedTo:     w.MovedTo,
 		extra:       w.Extra,
 	}, nil
 }

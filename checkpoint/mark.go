@@ -98,6 +98,9 @@ type Mark struct {
 	// was put back.
 	Changes int
 	Again   time.Time
+	// MovedTo is the highest row over which an operator moved the mark on. Of those
+	// up to it nobody knows from the stream alone which were published.
+	MovedTo int64
 
 	// Revision says which stored mark this is: the stream sequence of its
 	// message, 0 when none is stored. It is the fence of the next commit and

@@ -32,6 +32,7 @@ var sample = Mark{
 	Key:         "2026-1/k7mz2a4q",
 	Changes:     3,
 	Again:       time.Date(2026, 2, 28, 0, 0, 0, 0, time.UTC),
+	MovedTo:     4,
 }
 
 var unnumbered = Mark{

@@ -97,4 +97,5 @@ func (at place) note(next *checkpoint.Mark) {
 		places = append(places, s.place(row))
 	}
 	*next = next.Remember(ids(s.rows)...).Hide(places...)
+	next.MovedTo = next.Newest()
 }

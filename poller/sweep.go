@@ -292,8 +292,8 @@ func (s *sweep) recall(ctx context.Context, ledger Recaller, mark checkpoint.Mar
 		return err
 	}
 	s.published, s.floor = so, so.Floor(mark.Accounted-s.filter.Rows) // those were never stored
-	if s.filter.Unsure > 0 {
-		s.floor = max(s.floor, s.filter.Unsure+1)
+	if unsure := max(s.filter.Unsure, mark.MovedTo); unsure > 0 {
+		s.floor = max(s.floor, unsure+1)
 	}
 	s.found = slices.DeleteFunc(s.found, func(row docspace.Entry) bool { return !s.misses(row.ID) })
 	return nil
