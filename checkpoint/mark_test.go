@@ -54,7 +54,7 @@ func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
 		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"places":"q8IFWQLV_aLKmjoArAI","seal":"5011:1772453045:9f86d081",` +
 		`"filter":"00c0ffee00c0ffee","filter_since":1200,"filtered":66000,"unsure":900,` +
-		`"unsettled":4300000001,"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com","key":"2026-1/k7mz2a4q","changes":3,"again":"2026-02-28T00:00:00Z"}`
+		`"unsettled":4300000001,"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com","key":"2026-1/k7mz2a4q","changes":3,"again":"2026-02-28T00:00:00Z","moved_to":4}`
 	got, err := sample.Encode()
 	if err != nil || string(got) != want {
 		t.Fatalf("Encode() = %v\n%s\nwant\n%s", err, got, want)
