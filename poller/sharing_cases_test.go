@@ -144,13 +144,39 @@ func TestAHintThatReachesAReplicaWithoutAPortalIsHandedOn(t *testing.T) {
 		}
 		// The replica that is lost may just be trying whether its portal is back,
 		// with this very folder.
-		time.Sleep(hintDelay + 5*time.Second + time.Second)
+		time.Sleep(hintDelay + hintRetry + time.Second)
 		if len(c.stored()) != len(c.shown()) {
-			t.Error("and its row is not stored after one more interval")
+			t.Errorf("and its row is not stored after %v", hintDelay+hintRetry)
 		}
 		lost.stop()
 		healthy.stop()
 	})
+}
+
+// Whose folder it was by chance when the way to the portal was lost must not matter.
+func TestAFolderIsNotLeftToAReplicaWithoutAPortal(t *testing.T) {
+	t.Parallel()
+	for range 6 {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCrew(t)
+			c.portal.CreateRoom(nil, "Another room")
+			healthy := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+			cut := &unreachable{Portal: c.client}
+			lost := c.joinThrough(t, cut, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+			time.Sleep(time.Hour)
+			cut.down.Store(true)
+			for range 10 {
+				time.Sleep(time.Hour)
+				c.act(1)
+				time.Sleep(2*time.Minute + 10*time.Second)
+				if len(c.stored()) != len(c.shown()) {
+					t.Fatal("a row is not stored after two minutes and ten seconds")
+				}
+			}
+			lost.stop()
+			healthy.stop()
+		})
+	}
 }
 
 // A replica saw a folder blind, another one polls it ever since it is well again.

@@ -81,11 +81,13 @@ func (s *Schedule) begin(ctx context.Context, lease queue.Lease) (*turn, time.Du
 	case t == nil:
 		return nil, s.opts.MinInterval, nil
 	case wait > 0 && s.shared():
-		return nil, s.opts.MinInterval, nil // the others may fare better
+		return nil, s.offered(lease.Lane()), nil // the others may fare better
 	case wait > 0:
 		return nil, wait, nil
 	case t.polled:
 		return nil, hintRetry, nil
+	case s.elsewhere(t) && now.Before(t.due):
+		return nil, s.offered(lease.Lane()), nil
 	}
 	if wait := cmp.Or(s.tooSoon(t, lease.Lane()), s.scatter(t, lease.Lane(), now)); wait > 0 {
 		return nil, wait, nil
@@ -138,7 +140,25 @@ func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Repor
 		return queue.Hinted, retry, false
 	}
 	t.due = now.Add(wait)
+	if s.elsewhere(t) && !t.standing.Over {
+		lane = lease.Lane()
+		wait = s.offered(lane)
+	}
 	return lane, wait, t.standing.Over
+}
+
+// elsewhere reports whether another replica may well poll a folder that this one
+// could not: what failed lies on the way to the portal, or with the ledger. This one
+// tries again when the folder is due, and offers it to the others until then. The
+// caller holds the lock.
+func (s *Schedule) elsewhere(t *turn) bool { return s.shared() && shared(t.standing.Err) }
+
+// offered is how long such a folder waits until it is offered again.
+func (s *Schedule) offered(lane queue.Lane) time.Duration {
+	if lane == queue.Hinted {
+		return hintRetry
+	}
+	return s.opts.MinInterval
 }
 
 // giveBack returns a lease. What cannot be returned comes back when the lease
