@@ -3,10 +3,30 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
+
+// errDeclined ends a command whose user did not agree.
+var errDeclined = errors.New("nothing was changed")
+
+// consent returns nil when the question may be taken for answered with yes: --yes
+// was given, or somebody at the terminal says so.
+func consent(cmd *cobra.Command, yes bool, question string) error {
+	switch {
+	case yes:
+		return nil
+	case !isTerminal(cmd.InOrStdin()):
+		return usagef("--yes: must be given where standard input is no terminal and nobody can be asked: %s", question)
+	case !agreed(cmd.Context(), readAnswers(cmd.InOrStdin()), cmd.ErrOrStderr(), question):
+		return errDeclined
+	}
+	return nil
+}
 
 // longestAnswer bounds what is read of all answers together.
 const longestAnswer = 1 << 16

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -54,12 +53,8 @@ func cancelJob(ctx context.Context, nc *nats.Conn, o publisher.Options, name str
 		return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", row.Processes, name)
 	}
 	question := fmt.Sprintf("Delete job %s, which is %s, with %d stored rows of %d folders (stream %s)?", name, row.State, row.Stored, row.Folders, row.Stream)
-	switch {
-	case yes:
-	case !isTerminal(cmd.InOrStdin()):
-		return usagef("--yes: must be given where standard input is no terminal and nobody can be asked: %s", question)
-	case !agreed(ctx, readAnswers(cmd.InOrStdin()), cmd.ErrOrStderr(), question):
-		return errors.New("nothing was deleted")
+	if err := consent(cmd, yes, question); err != nil {
+		return err
 	}
 	if err := job.Remove(ctx, nc, o); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -246,6 +247,30 @@ func TestAJobIsKilledAgainAndAgainAndStoresEachRowOnceWhileOtherRoomsStayFresh(t
 	connector.kill()
 	a.holds(t, nc, "DOCSPACE_BACKFILL_history", "docspace.backfill.history", schema.Backfill, large)
 	a.holds(t, nc, "DOCSPACE", "docspace", "", rooms...)
+	verifies(t, env, *backfillRows, "--job", "history")
+	verifies(t, env, *backfillRooms*20+len(alone)+len(beside))
+}
+
+// verifies holds that the command verify finds so many rows, and no difference.
+func verifies(t *testing.T, env []string, rows int, args ...string) {
+	t.Helper()
+	cmd, out, began := exec.Command(program(t), append([]string{"verify", "--json"}, args...)...), new(bytes.Buffer), time.Now()
+	cmd.Stdout = out
+	p := start(t, cmd, env...)
+	p.finish(t)
+	var folders []verified
+	if err := json.Unmarshal(out.Bytes(), &folders); err != nil {
+		t.Fatal(err)
+	}
+	found, differences := 0, 0
+	for _, f := range folders {
+		found += f.Rows
+		differences += f.Missing + f.Extra + f.Twice + f.Disorder + f.Different
+	}
+	if found != rows || differences > 0 {
+		t.Errorf("verify %v found %d rows, want %d, and %d differences", args, found, rows, differences)
+	}
+	t.Logf("verify %v: %d rows, %d differences, %.0f rows/s, %d MiB at most", args, found, differences, float64(found)/time.Since(began).Seconds(), p.peak()>>20)
 }
 
 func TestProcessesOfOneJobHelpEachOtherAndNoneEndsBeforeAllIsRead(t *testing.T) {

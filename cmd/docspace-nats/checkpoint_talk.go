@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -87,9 +86,6 @@ func (t *markTalk) anew(ctx context.Context, c poller.Change) error {
 	t.say("the folder was published meanwhile: %v", c)
 	return t.ask(ctx, "Change this mark?")
 }
-
-// errDeclined ends a command whose user did not agree.
-var errDeclined = errors.New("nothing was changed")
 
 func (t *markTalk) ask(ctx context.Context, question string) error {
 	if t.o.yes {

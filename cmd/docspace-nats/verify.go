@@ -56,6 +56,11 @@ not or a folder could not be compared, 2 when a flag or a setting is wrong.`,
 			if err != nil {
 				return &usageError{err}
 			}
+			if o.repair {
+				if err := consent(cmd, o.yes, "Store the rows that turn out to be missing, as late events?"); err != nil {
+					return err
+				}
+			}
 			return verify(cmd.Context(), cfg, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -85,16 +90,13 @@ func (o *verifyOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.from, "from", "", "leave out rows dated before: a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z")
 	flags.StringVar(&o.until, "until", "", "leave out rows dated after, in the same forms")
 	flags.StringVar(&o.job, "job", "", "verify what this job of backfill has stored, instead of the live stream")
-	flags.BoolVar(&o.repair, "repair", false, "store the rows that are missing, as late events; needs --reason and --yes")
+	flags.BoolVar(&o.repair, "repair", false, "store the rows that are missing, as late events; needs --reason, and asks first")
 	flags.StringVar(&o.reason, "reason", "", "why, for those who read the stream: the text of the event that tells of the repair")
-	flags.BoolVar(&o.yes, "yes", false, "yes, change the stream")
+	flags.BoolVar(&o.yes, "yes", false, "answer yes to what is asked; required where standard input is no terminal")
 	flags.IntVar(&o.perMinute, "requests-per-minute", 0, "most requests to the portal in any minute; half of POLL_REQUESTS_PER_MINUTE unless given")
 	flags.IntVar(&o.details, "details", 20, "findings of a folder to print one by one; at most 1000")
 	flags.BoolVar(&o.json, "json", false, "print one JSON array")
 }
-
-// longestReason is how many bytes a reason may have.
-const longestReason = 500
 
 // check judges all flags and fills in what depends on them.
 func (o *verifyOptions) check(now time.Time) error {
@@ -127,10 +129,12 @@ func (o *verifyOptions) check(now time.Time) error {
 	switch {
 	case !o.repair && (o.reason != "" || o.yes):
 		wrong("--reason and --yes: only together with --repair")
-	case o.repair && (o.reason == "" || len(o.reason) > longestReason):
-		wrong("--reason: must say in at most %d bytes why the stream is changed", longestReason)
-	case o.repair && !o.yes:
-		wrong("--repair: stores events in the stream; add --yes")
+	case o.repair:
+		reason, err := cleanReason(o.reason)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		o.reason = reason
 	}
 	if o.perMinute < 0 || o.perMinute > mostPerMinute {
 		wrong("--requests-per-minute: must be 1 to %d, got %d", mostPerMinute, o.perMinute)
