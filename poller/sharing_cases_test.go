@@ -126,17 +126,24 @@ func (q lameQueue) Take(ctx context.Context, lane queue.Lane) (queue.Lease, erro
 	return q.Queue.Take(ctx, lane)
 }
 
+// joinAndLosePortal returns two replicas of which one has lost its way to the portal.
+func (c *crew) joinAndLosePortal(t *testing.T) (healthy, lost *replica) {
+	t.Helper()
+	c.portal.CreateRoom(nil, "Another room")
+	healthy = c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+	cut := &unreachable{Portal: c.client}
+	lost = c.joinThrough(t, cut, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
+	time.Sleep(time.Hour)
+	cut.down.Store(true)
+	return healthy, lost
+}
+
 // A webhook reaches the replica that has no portal; the other has one.
 func TestAHintThatReachesAReplicaWithoutAPortalIsHandedOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
-		c.portal.CreateRoom(nil, "Another room")
-		healthy := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-		cut := &unreachable{Portal: c.client}
-		lost := c.joinThrough(t, cut, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-		time.Sleep(time.Hour)
-		cut.down.Store(true)
+		healthy, lost := c.joinAndLosePortal(t)
 		time.Sleep(time.Hour)
 		c.act(1)
 		if !lost.Hint(c.room) {
@@ -159,12 +166,7 @@ func TestAFolderIsNotLeftToAReplicaWithoutAPortal(t *testing.T) {
 	for range 6 {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCrew(t)
-			c.portal.CreateRoom(nil, "Another room")
-			healthy := c.join(t, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-			cut := &unreachable{Portal: c.client}
-			lost := c.joinThrough(t, cut, &Discovery{}, ScheduleOptions{Replicas: others{2, true}})
-			time.Sleep(time.Hour)
-			cut.down.Store(true)
+			healthy, lost := c.joinAndLosePortal(t)
 			for range 10 {
 				time.Sleep(time.Hour)
 				c.act(1)

@@ -87,6 +87,20 @@ func (r *tailRig) consumers() (names []string) {
 	return names
 }
 
+// eventAt returns a message of a stream, and the event in it.
+func eventAt(t *testing.T, stream jetstream.Stream, seq uint64) (*jetstream.RawStreamMsg, schema.Event) {
+	t.Helper()
+	msg, err := stream.GetMsg(t.Context(), seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := schema.Decode(msg.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msg, e
+}
+
 func TestAReplayStoresEventsUnderAnotherPrefixAsTheyAre(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 500)
@@ -118,14 +132,7 @@ func TestAReplayStoresEventsUnderAnotherPrefixAsTheyAre(t *testing.T) {
 	}
 	var ids []string
 	for seq := range uint64(500) {
-		msg, err := to.GetMsg(t.Context(), seq+1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := schema.Decode(msg.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
+		msg, e := eventAt(t, to, seq+1)
 		ids = append(ids, e.ID)
 		if stored[e.ID] != strings.TrimPrefix(msg.Subject, "copy")+string(msg.Data) {
 			t.Errorf("%s is another event than it was", msg.Subject)
@@ -153,15 +160,7 @@ func TestAReplayDeliversTheRangeItIsGiven(t *testing.T) {
 	if _, err := r.js.Publish(t.Context(), "docspace.folder.1.file.moved", []byte("no event")); err != nil { // #21
 		t.Fatal(err)
 	}
-	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	msg, err := stream.GetMsg(t.Context(), 11)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := msg.Time.Format(time.RFC3339Nano)
+	at := r.stored(11).Time.Format(time.RFC3339Nano)
 	for _, c := range []struct {
 		args []string
 		want []string
@@ -316,14 +315,7 @@ func TestAReplayStoresEachEventOnceWhileTheConnectionBreaksAndTheServerRestarts(
 	}
 	var ids []string
 	for seq := range info.State.LastSeq {
-		msg, err := to.GetMsg(t.Context(), seq+1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := schema.Decode(msg.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, e := eventAt(t, to, seq+1)
 		ids = append(ids, e.ID)
 	}
 	r.holds(ids)

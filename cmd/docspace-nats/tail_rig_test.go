@@ -34,6 +34,20 @@ type tailRig struct {
 	folders int
 }
 
+// stored returns a message of the stream.
+func (r *tailRig) stored(seq uint64) *jetstream.RawStreamMsg {
+	r.t.Helper()
+	stream, err := r.js.Stream(r.t.Context(), "DOCSPACE")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	msg, err := stream.GetMsg(r.t.Context(), seq)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return msg
+}
+
 func newTailRig(t *testing.T, events int) *tailRig {
 	t.Helper()
 	seed := rand.Uint64()

@@ -24,16 +24,8 @@ func TestTailPrintsWhatIsStoredAsItIsStored(t *testing.T) {
 	if stderr != "" {
 		t.Errorf("it also says %s", stderr)
 	}
-	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	msg, err := stream.GetMsg(t.Context(), 17)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Split(stdout, "\n")[16]; got != string(msg.Data) {
-		t.Errorf("\n got %s\nwant %s", got, msg.Data)
+	if got, want := strings.Split(stdout, "\n")[16], string(r.stored(17).Data); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
 
@@ -54,15 +46,7 @@ func TestTailFollowsUntilItIsStopped(t *testing.T) {
 func TestTailBeginsAndEndsWhereItIsTold(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 20)
-	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	msg, err := stream.GetMsg(t.Context(), 11)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := msg.Time.Format(time.RFC3339Nano)
+	at := r.stored(11).Time.Format(time.RFC3339Nano)
 	for _, c := range []struct {
 		args []string
 		want []string
