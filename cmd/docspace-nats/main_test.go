@@ -8,10 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -81,6 +85,7 @@ type process struct {
 	stderr bytes.Buffer
 	ended  chan struct{}
 	err    error
+	most   atomic.Int64 // resident memory, where the system tells while it runs
 }
 
 // start runs the program with exactly this environment.
@@ -109,7 +114,32 @@ func launch(cmd *exec.Cmd, env ...string) (*process, error) {
 		p.err = cmd.Wait()
 		close(p.ended)
 	}()
+	go p.weigh()
 	return p, nil
+}
+
+var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// weigh looks at the process's memory while it runs. What the system tells when it has
+// ended may be that of the process that started it, from before the program was loaded.
+func (p *process) weigh() {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+		case <-p.ended:
+			return
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		if err != nil {
+			return
+		}
+		if match := highWater.FindSubmatch(status); match != nil {
+			kib, _ := strconv.ParseInt(string(match[1]), 10, 64)
+			p.most.Store(kib << 10)
+		}
+	}
 }
 
 // kill ends the process at once and waits until it is gone.
@@ -133,6 +163,9 @@ func (p *process) finish(t testing.TB) {
 
 // peak is the largest resident memory of an ended process, in bytes.
 func (p *process) peak() int64 {
+	if most := p.most.Load(); most > 0 {
+		return most
+	}
 	return p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 }
 
