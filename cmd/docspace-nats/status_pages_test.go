@@ -57,7 +57,7 @@ func TestTenThousandFoldersComeInPagesThatFit(t *testing.T) {
 				if json.Unmarshal(question, &q) != nil || q.Replica != "" && q.Replica != name {
 					return nil
 				}
-				page := q.page(replicaStatus{ID: name, Name: name, At: time.Now(), Replicas: 2}, standings, func(int) string { return strings.Repeat("é", 500) }, most)
+				page := q.page(replicaStatus{ID: name, Name: name, At: time.Now(), Replicas: 2}, standings, nil, func(int) string { return strings.Repeat("é", 500) }, most)
 				if len(page) > most {
 					t.Errorf("a page of %d bytes, %d fit", len(page), most)
 				}
@@ -163,7 +163,7 @@ func manyFolders(n int) *statusReport {
 	now := time.Now()
 	live := make(map[int]folderLive)
 	for _, s := range manyStandings(n) {
-		polls := pollsOf(s)
+		polls := pollsOf(s, "")
 		polls.Title = hostile
 		live[s.Folder] = folderLive{polls, hostile}
 	}
@@ -233,7 +233,7 @@ func TestOfTwoReplicasTheOneThatPolledLastKnows(t *testing.T) {
 
 func TestAFolderThatAnotherReplicaPublishesNeedsNoAttention(t *testing.T) {
 	t.Parallel()
-	if why := attention(pollsOf(poller.Standing{Folder: 7, State: checkpoint.Watching, Err: fmt.Errorf("commit: %w", checkpoint.ErrConflict)})); why != "" {
+	if why := attention(pollsOf(poller.Standing{Folder: 7, State: checkpoint.Watching, Err: fmt.Errorf("commit: %w", checkpoint.ErrConflict)}, "")); why != "" {
 		t.Error(why)
 	}
 }
