@@ -132,6 +132,24 @@ func TestAnswersThatMakeNoSenseEndTheQuestions(t *testing.T) {
 	}
 }
 
+// What it knows of its folders nobody else tells.
+func TestAReplicaThatDoesNotAnswerNeedsAttention(t *testing.T) {
+	t.Parallel()
+	s := newLookout(t, nil)
+	replicas := `"replicas":1`
+	s.answersWith(t, func(question []byte, most int) []byte {
+		return []byte(strings.Replace(string(s.c.answer(question, most)), `"replicas":1`, replicas, 1))
+	})
+	well := []string{"--attention", "--folder", fmt.Sprint(s.well)}
+	if _, said, err := told(t, s.cfg.NATS, well...); err != nil {
+		t.Fatalf("all is well: %v, %s", err, said)
+	}
+	replicas = `"replicas":2`
+	if r, said, err := told(t, s.cfg.NATS, well...); !errors.Is(err, errReported) || len(r.Folders) > 0 || !strings.Contains(said, "1 of 2 replicas answer") {
+		t.Errorf("one of two answers: %v, %s", err, said)
+	}
+}
+
 func TestReplicasThatDoNotAnswerAreMissed(t *testing.T) {
 	t.Parallel()
 	h := heard{replicas: []replicaStatus{{Name: "a"}, {Name: "b"}}, counted: 3}

@@ -240,9 +240,9 @@ func (r *statusReport) narrow(o statusOptions) {
 }
 
 // troubled reports whether somebody should look: a folder or a replica needs it,
-// or no connector works.
+// or not all replicas have told what they know, if there is one at all.
 func (r *statusReport) troubled() bool {
-	return r.Totals.Attention > 0 || !r.Answered || slices.ContainsFunc(r.Replicas, func(s replicaStatus) bool { return s.Trouble != "" })
+	return r.Totals.Attention > 0 || r.note != "" || slices.ContainsFunc(r.Replicas, func(s replicaStatus) bool { return s.Trouble != "" })
 }
 
 // addTitles looks in the stream for the titles that no replica told, as far as
