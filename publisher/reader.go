@@ -242,15 +242,20 @@ func (r *Reader) Keep(these ...Delivery) {
 }
 
 // Drained reports whether there is nothing left to read: everything was handed
-// out and, with a durable consumer, done with.
+// out and, with a durable consumer, done with. It does not know while the server
+// is away, for a moment or for longer, which Read waits for.
 func (r *Reader) Drained(ctx context.Context) (bool, error) {
 	place := r.place.Load()
 	info, err := r.js.Consumer(ctx, r.o.Stream, place.name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && r.o.Durable == "" {
 		return false, nil // Read makes another one
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, r.final(err), errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, context.DeadlineExceeded) && r.denied():
 		return false, r.explain(err)
+	default:
+		return false, nil
 	}
 	at := info.CachedInfo()
 	return at.NumPending == 0 && at.NumAckPending == 0 && (r.o.Durable != "" || at.Delivered.Consumer <= place.taken.Load()), nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
 
 	"docspace-nats/publisher"
@@ -237,9 +236,6 @@ func (p *replayPump) look(ctx context.Context, waiting int) error {
 		return nil
 	}
 	drained, err := p.reader.Drained(ctx)
-	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrPermissionViolation) {
-		return nil // the server is away for a moment, or for longer: Read says so
-	}
 	p.over = drained
 	return err
 }

@@ -364,3 +364,29 @@ func TestAReplayIsNoFasterThanItShouldBe(t *testing.T) {
 		}
 	}
 }
+
+func TestAReplayThatHasDeliveredAllItReadWaitsForAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 3000)
+	hook := newWebhook(t, 1, 0)
+	link := natstest.NewLink(t, r.server.URL())
+	cfg := r.config()
+	cfg.URL = ServerURL(link.URL())
+	var stdout, stderr tailBuffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runReplay(t.Context(), cfg, replayLine(t, "--to", hook.url, "--batch", "20", "--json"), &stdout, &stderr)
+	}()
+	<-hook.taken
+	link.Break()
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended: %v\n%s", err, stderr.String())
+	case <-time.After(2 * time.Second): // 20 looks whether all is read
+	}
+	link.Mend()
+	if err := <-ended; err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	r.holds(hook.received())
+}
