@@ -57,6 +57,7 @@ type replayPump struct {
 	read    uint64 // sequence read last; at first, the one before the range
 	quiet   bool   // nothing came since the last look
 	over    bool   // all of the range was read
+	drained bool   // and the stream ended with it
 
 	sending context.Context // lives longer than a stop, for what is being sent
 	results chan replayResult
@@ -236,7 +237,7 @@ func (p *replayPump) look(ctx context.Context, waiting int) error {
 		return nil
 	}
 	drained, err := p.reader.Drained(ctx)
-	p.over = drained
+	p.over, p.drained = drained, drained
 	return err
 }
 
