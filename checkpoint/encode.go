@@ -130,6 +130,9 @@ func Decode(b []byte) (Mark, error) {
 	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered, w.Changes) < 0 || min(w.FilterSince, w.Unsure, w.MovedTo) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
+	if int64(max(w.Accounted, w.Hashed, w.Missing, w.Dropped, w.Filtered)) > maxRows {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: more than any portal has", w.Folder)
+	}
 	return Mark{
 		Folder:      w.Folder,
 		State:       w.State,
@@ -164,7 +167,7 @@ func checkVersion(v string) error {
 		return fmt.Errorf("decode mark: version %q is not a number", v)
 	}
 	if major != 1 {
-		return fmt.Errorf("mark of version %s: %w", v, ErrNewerVersion)
+		return fmt.Errorf("mark of version %q: %w", v, ErrNewerVersion)
 	}
 	return nil
 }

@@ -159,6 +159,9 @@ func TestAMarkOfANewerMajorVersionIsRefused(t *testing.T) {
 	if !errors.Is(err, ErrNewerVersion) {
 		t.Fatalf("Decode = %v, want ErrNewerVersion", err)
 	}
+	if _, err = Decode([]byte(`{"version":"2.\u001b[2J","folder":1}`)); err == nil || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("a version a terminal obeys: %q", err)
+	}
 }
 
 func TestAMarkThatDoesNotNameItsPortalIsReadAndWrittenAsItIs(t *testing.T) {
@@ -194,6 +197,7 @@ func TestDamagedMarksAreRefusedNotGuessed(t *testing.T) {
 		`{"version":"1.0","folder":1,"recent":"%%%"}`, `{"version":"1.0","folder":1,"recent":"AAAA"}`, `{"version":"1.0","folder":1,"recent":"_w"}`,
 		`{"version":"1.0","folder":1,"keys":"%%%"}`, `{"version":"1.0","folder":1,"keys":"AAAA"}`, `{"version":"1.0","folder":1,"keys":"AAAAAAAAAA"}`,
 		`{"version":"1.0","folder":1,"keys":"AAAAAAAAAQAAAAAAAAE"}`, `{"version":"1.0","folder":1,"hidden":"AAAA"}`, `{"version":"1.0","folder":1,"hashed":-1}`,
+		`{"version":"1.0","folder":1,"accounted":4294967297}`, `{"version":"1.0","folder":1,"filtered":9223372036854775807}`,
 	} {
 		if m, err := Decode([]byte(text)); err == nil {
 			t.Errorf("Decode(%s) = %+v, want an error", text, m)

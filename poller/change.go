@@ -52,6 +52,13 @@ var ErrNothingToChange = errors.New("it is there already; nothing is to be chang
 // errOutdated says that what a survey found out does not fit the mark any more.
 var errOutdated = errors.New("the mark moved in a way that has to be looked at anew; try again")
 
+// Bounds of a mark that is imported: beyond the first its count of changes could
+// not go on, and the second is how far the clocks it was made by may be off.
+const (
+	mostChanges = 1 << 30
+	clocksApart = 24 * time.Hour
+)
+
 // MaxReason bounds the reason an operator gives, in characters.
 const MaxReason = 512
 
@@ -125,6 +132,12 @@ func (s survey) setting(c *Change) error {
 func (p *Poller) importing(c *Change) error {
 	if err := p.opts.Feed.Owns(c.Mark); err != nil {
 		return err
+	}
+	switch {
+	case c.Mark.Changes > mostChanges:
+		return fmt.Errorf("the mark to import was changed %d times: that is no number of changes", c.Mark.Changes)
+	case time.Until(c.Mark.Anchor) > clocksApart:
+		return fmt.Errorf("the mark to import begins in the future, at %s: nothing that happens before would be published", c.Mark.Anchor.UTC().Format(time.RFC3339))
 	}
 	if c.Prev.Revision > 0 && !c.Replace {
 		return errors.New("it has a mark already, which is not to be replaced; import it with --replace, or leave it out of the file")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -453,6 +454,14 @@ func TestWhatCannotBeChangedIsSaidWithTheReason(t *testing.T) {
 	}
 	if _, err := r.poller.Plan(t.Context(), r.room, Move{Command: ImportMark, Mark: r.mark(t)}); err == nil || !strings.Contains(err.Error(), "--replace") {
 		t.Errorf("a mark that is there: %v", err)
+	}
+	for want, wrong := range map[string]checkpoint.Mark{
+		"no number of changes": {Folder: r.room, Changes: math.MaxInt}, // with one more it could not be read again
+		"in the future":        {Folder: r.room, Anchor: time.Now().AddDate(1, 0, 0)},
+	} {
+		if _, err := r.poller.Plan(t.Context(), r.room, Move{Command: ImportMark, Mark: wrong, Replace: true}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a mark nobody exported: %v, want %q", err, want)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

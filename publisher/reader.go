@@ -98,6 +98,7 @@ type Reader struct {
 	done      atomic.Uint64          // Done was called for this one
 	inHand    atomic.Pointer[inHand] // another one when the stream has forgotten what was handed out
 	behind    uint64                 // messages that were still to come at the last one
+	dropped   uint64                 // messages that are gone without having been read, at most
 }
 
 // A readerPlace is how far one consumer was read, for Drained.
@@ -156,7 +157,7 @@ func (r *Reader) begin(first uint64) {
 	case r.resumed: // wherever From is
 		r.last = at.AckFloor.Stream
 		r.done.Store(r.last)
-		r.tellMissed(r.last+1, first)
+		r.miss(r.last+1, first)
 	case r.o.From.Seq > 0:
 		r.last = r.o.From.Seq - 1
 		r.tellMissed(r.o.From.Seq, first)
@@ -176,6 +177,17 @@ func (r *Reader) Metadata() map[string]string { return r.found.Config.Metadata }
 // Pending is how many messages there were to read when the reader was opened,
 // those included that were delivered before and not done with.
 func (r *Reader) Pending() uint64 { return r.found.NumPending + uint64(r.found.NumAckPending) }
+
+// Dropped is how many messages the stream has dropped before they were read, by its
+// limits or a purge: at most so many, since not all need have been for this reader.
+// It is known once Read has returned. Of a reader that was Drained, what it was
+// behind on and never got is gone, too, though nothing followed that would tell.
+func (r *Reader) Dropped(drained bool) uint64 {
+	if drained {
+		return r.dropped + r.behind
+	}
+	return r.dropped
+}
 
 // Begin is where reading begins, before Read: nothing asked for lies below it.
 func (r *Reader) Begin() uint64 { return r.last + 1 }
@@ -242,15 +254,20 @@ func (r *Reader) Keep(these ...Delivery) {
 }
 
 // Drained reports whether there is nothing left to read: everything was handed
-// out and, with a durable consumer, done with.
+// out and, with a durable consumer, done with. It does not know while the server
+// is away, for a moment or for longer, which Read waits for.
 func (r *Reader) Drained(ctx context.Context) (bool, error) {
 	place := r.place.Load()
 	info, err := r.js.Consumer(ctx, r.o.Stream, place.name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && r.o.Durable == "" {
 		return false, nil // Read makes another one
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, r.final(err), errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, context.DeadlineExceeded) && r.denied():
 		return false, r.explain(err)
+	default:
+		return false, nil
 	}
 	at := info.CachedInfo()
 	return at.NumPending == 0 && at.NumAckPending == 0 && (r.o.Durable != "" || at.Delivered.Consumer <= place.taken.Load()), nil

@@ -40,7 +40,7 @@ func (r *Reader) gather(ctx context.Context, to chan<- Delivery) error {
 			}
 		}
 		var err error
-		if complete, err = r.owesNothing(ctx, len(found)); err != nil {
+		if complete, err = r.owesNothing(ctx, found); err != nil {
 			return err
 		}
 	}
@@ -71,10 +71,10 @@ func (r *Reader) fetch(ctx context.Context, found map[uint64]arrival) error {
 	return cmp.Or(ctx.Err(), messages.Error())
 }
 
-// owesNothing reports whether every message the server waits for is one of so
-// many gathered ones, or in hand. Of those in hand, the stream may have dropped
-// the oldest, and the server does not wait for them.
-func (r *Reader) owesNothing(ctx context.Context, gathered int) (bool, error) {
+// owesNothing reports whether every message the server waits for is one of those
+// gathered, or in hand. Of both, the stream may have dropped the oldest, and the
+// server does not wait for them.
+func (r *Reader) owesNothing(ctx context.Context, found map[uint64]arrival) (bool, error) {
 	consumer, err := r.consumer.Info(ctx)
 	if err != nil {
 		return false, err
@@ -83,7 +83,13 @@ func (r *Reader) owesNothing(ctx context.Context, gathered int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return consumer.NumAckPending <= gathered+r.inHand.Load().from(stream.State.FirstSeq), nil
+	have := r.inHand.Load().from(stream.State.FirstSeq)
+	for seq := range found {
+		if seq >= stream.State.FirstSeq {
+			have++
+		}
+	}
+	return consumer.NumAckPending <= have, nil
 }
 
 // inHand are the sequences of messages that were handed out and are not done

@@ -123,3 +123,45 @@ func TestAReaderKeepsNoListOfWhatNobodyIsDoneWith(t *testing.T) {
 		t.Errorf("a durable reader lists %d messages, want 30", n)
 	}
 }
+
+func TestWhatIsPurgedWhileItIsGatheredDoesNotStandForWhatIsToCome(t *testing.T) {
+	t.Parallel()
+	r := newReaderRig(t)
+	r.store(1, 150)
+	o := r.options("siem")
+	o.ackWait = 2 * time.Second
+	first := r.read(r.server.Conn(t), o)
+	first.next(1, 150)
+	first.die()
+	nc := r.server.Conn(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newReader(nc, withoutReset{js}, o)
+	if err := second.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[uint64]arrival)
+	complete := func(want bool) {
+		t.Helper()
+		if err := second.fetch(t.Context(), found); err != nil {
+			t.Fatal(err)
+		}
+		if is, err := second.owesNothing(t.Context(), found); err != nil || is != want {
+			t.Errorf("%d of 150 were gathered: complete is %t, %v", len(found), is, err)
+		}
+	}
+	complete(false)
+	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(81)); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := second.owesNothing(t.Context(), found); err != nil || is {
+		t.Errorf("without 101 to 150: complete is %t, %v", is, err)
+	}
+	complete(true)
+}

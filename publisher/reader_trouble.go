@@ -75,8 +75,16 @@ func (r *Reader) missed(ctx context.Context, next uint64) error {
 		return err
 	}
 	r.behind = 0 // once for each time it falls behind
-	r.tellMissed(r.last+1, min(info.State.FirstSeq, next))
+	r.miss(r.last+1, min(info.State.FirstSeq, next))
 	return nil
+}
+
+// miss notes and tells what was dropped before it was read.
+func (r *Reader) miss(next, first uint64) {
+	if next < first {
+		r.dropped += first - next
+	}
+	r.tellMissed(next, first)
 }
 
 // tellMissed tells what was dropped between what should be read next and the

@@ -77,7 +77,7 @@ type markRow struct {
 
 func rowOf(m checkpoint.Mark) markRow {
 	return markRow{
-		Folder: m.Folder, State: cmp.Or(m.State, checkpoint.Watching), Reason: schema.Text(m.Reason),
+		Folder: m.Folder, State: checkpoint.State(schema.Text(string(cmp.Or(m.State, checkpoint.Watching)))), Reason: schema.Text(m.Reason),
 		Accounted: m.Accounted, Anchor: m.Anchor, Newest: m.Newest(), NewestEvent: m.NewestEvent, Filtered: m.Filtered.Rows,
 		Changes: m.Changes, Since: m.Since, Committed: m.LastPoll,
 		Writer: schema.Text(m.Writer), Portal: schema.Text(m.Portal), Revision: m.Revision,

@@ -182,6 +182,9 @@ func (p *replayPump) end(ctx context.Context, err error, took time.Duration, std
 			p.tell("job %s is done, but what remembers it stays: %v; remove it before the name is used again", p.o.job, forgotten)
 		}
 	}
+	if p.totals.Dropped = p.reader.Dropped(p.drained); err == nil && p.totals.Dropped > 0 {
+		err = &droppedError{p.totals.Dropped}
+	}
 	p.tell("%s", p.totals)
 	if p.o.json {
 		summary := struct {
@@ -198,10 +201,19 @@ func (p *replayPump) end(ctx context.Context, err error, took time.Duration, std
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, new(*droppedError)):
+		return fmt.Errorf("replay to %s: %w", p.o.target(), err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("stopped before the end of the range; %s", p.goOn())
 	}
 	return fmt.Errorf("replay to %s: %w; %s", p.o.target(), err, p.goOn())
+}
+
+// A droppedError says that the range is not what it was when the replay began.
+type droppedError struct{ n uint64 }
+
+func (e *droppedError) Error() string {
+	return fmt.Sprintf("all that is left of the range was delivered, and up to %d messages of it were not: the stream dropped them before they were read, by its limits or a purge", e.n)
 }
 
 // goOn is how to deliver what is left.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,8 +33,8 @@ const (
 	// httpReason is how much of a refusal is shown.
 	httpReason = 300
 
-	// secretless is the longest part of a header that is no secret, such as
-	// "Bearer".
+	// secretless is the longest part of a header or a query that is no secret, such
+	// as "Bearer".
 	secretless = 6
 )
 
@@ -43,6 +44,7 @@ type httpTarget struct {
 	url     string
 	shown   string // without what may be secret
 	headers map[string]string
+	secrets []string // that a receiver may repeat
 	batch   int
 
 	mu   sync.Mutex
@@ -65,7 +67,25 @@ func newHTTPTarget(o *replayOptions) (*httpTarget, error) {
 		// Who answers with another address may not be who the headers are for.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &httpTarget{client: client, url: o.to, shown: o.target(), headers: headers, batch: o.batch}, nil
+	return &httpTarget{client: client, url: o.to, shown: o.target(), headers: headers, secrets: secretsOf(o.url, headers), batch: o.batch}, nil
+}
+
+// secretsOf are the parts of headers and of a query that may be secret, the longer
+// ones first, since one may hold another.
+func secretsOf(to *url.URL, headers map[string]string) []string {
+	var parts []string
+	for _, value := range headers {
+		parts = append(append(parts, value), strings.Fields(value)...)
+	}
+	parts = append(parts, to.RawQuery)
+	for _, values := range to.Query() {
+		for _, value := range values {
+			parts = append(parts, value, url.QueryEscape(value))
+		}
+	}
+	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) <= secretless })
+	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) })
+	return parts
 }
 
 func (t *httpTarget) lane(folder string) string { return folder }
@@ -144,12 +164,8 @@ func (t *httpTarget) reason(body io.Reader) string {
 	const enough = 16 << 10
 	text, _ := io.ReadAll(io.LimitReader(body, enough))
 	said := schema.Text(string(text))
-	for _, value := range t.headers {
-		for _, part := range append([]string{value}, strings.Fields(value)...) {
-			if len(part) > secretless {
-				said = strings.ReplaceAll(said, part, hiddenText)
-			}
-		}
+	for _, secret := range t.secrets {
+		said = strings.ReplaceAll(said, secret, hiddenText)
 	}
 	if len(said) > httpReason {
 		said = schema.Text(said[:httpReason]) + "…"

@@ -31,7 +31,7 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 		code int
 		want string
 	}{
-		{http.StatusBadRequest, "it answers 400 Bad Request (got \u00abHIDDEN\u00bb and HIDDEN  [31m); it must take JSON arrays of CloudEvents"},
+		{http.StatusBadRequest, "it answers 400 Bad Request (got \u00abHIDDEN\u00bb and HIDDEN at /in?HIDDEN  [31m); it must take JSON arrays of CloudEvents"},
 		{http.StatusUnauthorized, "; put the Authorization header it asks for into --header-file"},
 		{http.StatusRequestEntityTooLarge, "; give a smaller --batch"},
 		{http.StatusTemporaryRedirect, " and points to http://127.0.0.1:1/in; give the address that takes the events"},
@@ -47,7 +47,7 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 			}
 			w.Header().Set("Location", "http://me:hunter2@127.0.0.1:1/in?key=hunter2-query")
 			w.WriteHeader(c.code)
-			_, _ = fmt.Fprintf(w, "got \u00ab%s\u00bb and hunter2-token \x1b[31m", q.Header.Get("Authorization"))
+			_, _ = fmt.Fprintf(w, "got \u00ab%s\u00bb and hunter2-token at %s \x1b[31m", q.Header.Get("Authorization"), q.URL)
 		}))
 		t.Cleanup(server.Close)
 		stdout, stderr, err := r.replay("--to", server.URL+"/in?key=hunter2-query", "--header-file", headers, "--folder", strings.Split(r.ids[0], "-")[0], "--json")

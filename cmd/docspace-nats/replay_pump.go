@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
 
 	"docspace-nats/publisher"
@@ -58,6 +57,7 @@ type replayPump struct {
 	read    uint64 // sequence read last; at first, the one before the range
 	quiet   bool   // nothing came since the last look
 	over    bool   // all of the range was read
+	drained bool   // and the stream ended with it
 
 	sending context.Context // lives longer than a stop, for what is being sent
 	results chan replayResult
@@ -237,10 +237,7 @@ func (p *replayPump) look(ctx context.Context, waiting int) error {
 		return nil
 	}
 	drained, err := p.reader.Drained(ctx)
-	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrPermissionViolation) {
-		return nil // the server is away for a moment, or for longer: Read says so
-	}
-	p.over = drained
+	p.over, p.drained = drained, drained
 	return err
 }
 

@@ -356,3 +356,65 @@ func TestAReplayIsNoFasterThanItShouldBe(t *testing.T) {
 		}
 	}
 }
+
+func TestAReplayThatHasDeliveredAllItReadWaitsForAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 3000)
+	hook := newWebhook(t, 1, 0)
+	link := natstest.NewLink(t, r.server.URL())
+	cfg := r.config()
+	cfg.URL = ServerURL(link.URL())
+	var stdout, stderr tailBuffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runReplay(t.Context(), cfg, replayLine(t, "--to", hook.url, "--batch", "20", "--json"), &stdout, &stderr)
+	}()
+	<-hook.taken
+	link.Break()
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended: %v\n%s", err, stderr.String())
+	case <-time.After(2 * time.Second): // 20 looks whether all is read
+	}
+	link.Mend()
+	if err := <-ended; err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	r.holds(hook.received())
+}
+
+func TestAReplayWhoseRangeIsDroppedBeforeItIsReadFails(t *testing.T) {
+	t.Parallel()
+	for name, purge := range map[string]jetstream.StreamPurgeOpt{"in part": jetstream.WithPurgeSequence(2990), "to the end": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newTailRig(t, 3000)
+			hook := newWebhook(t, 1, 0)
+			var stdout, stderr tailBuffer
+			ended := make(chan error, 1)
+			go func() {
+				ended <- runReplay(t.Context(), r.config(), replayLine(t, "--to", hook.url, "--job", "late", "--rate", "400", "--json"), &stdout, &stderr)
+			}()
+			<-hook.taken
+			stream, err := r.js.Stream(t.Context(), "DOCSPACE")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var opts []jetstream.StreamPurgeOpt
+			if purge != nil {
+				opts = append(opts, purge)
+			}
+			if err := stream.Purge(t.Context(), opts...); err != nil {
+				t.Fatal(err)
+			}
+			err = <-ended
+			told := toldBy(t, stdout.String())
+			if err == nil || !strings.Contains(err.Error(), "the stream dropped them before they were read") || told.Finished || told.Dropped < uint64(3000-told.Sent-11) {
+				t.Errorf("%v, %+v\n%s", err, told, stderr.String())
+			}
+			if names := r.consumers(); len(names) > 0 {
+				t.Errorf("the job is done, and its consumer is left: %q", names)
+			}
+		})
+	}
+}

@@ -10,6 +10,8 @@ type replayTotals struct {
 	Skipped    int   `json:"skipped"`    // not wanted
 	Unreadable int   `json:"unreadable"` // messages that are no events
 	Known      int64 `json:"known"`      // of those sent, stored before: JetStream knew their id
+
+	Dropped uint64 `json:"dropped"` // by the stream before they were read, at most so many
 }
 
 func (t replayTotals) String() string {

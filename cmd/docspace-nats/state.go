@@ -109,10 +109,7 @@ func (s *stateServer) tell(w io.Writer) {
 	}
 	told, found := 0, c.patrol.Findings()
 	for _, f := range c.schedule.Standings() {
-		line := attention(pollsOf(f))
-		if line == "" && found[f.Folder] != "" {
-			line = fmt.Sprintf("folder %d: the stream does not hold what the portal shows: %s; docspace-nats verify --folder %[1]d tells each row", f.Folder, found[f.Folder])
-		}
+		line := attention(pollsOf(f, found[f.Folder]))
 		if line == "" {
 			continue
 		}
@@ -132,6 +129,8 @@ func attention(f folderPolls) string {
 		return fmt.Sprintf("folder %d cannot be polled: %s", f.Folder, f.Error)
 	case f.Reason != "":
 		return fmt.Sprintf("folder %d is %s: %s", f.Folder, f.State, f.Reason)
+	case f.Found != "":
+		return fmt.Sprintf("folder %d: the stream does not hold what the portal shows: %s; docspace-nats verify --folder %[1]d tells each row", f.Folder, f.Found)
 	case f.Gaps > 0:
 		return fmt.Sprintf("folder %d: %d rows the portal does not show were reported as gaps since this process started", f.Folder, f.Gaps)
 	}

@@ -56,7 +56,7 @@ machine. If none does, it starts the NATS server there for a moment, but not for
 
 Exit status: 0, or 1 when it cannot be told. With --attention only the folders that
 need it are shown, and the status is 1 if there is one, if a replica does not do
-its work, or if no connector answers.`,
+its work or does not answer, or if no connector answers.`,
 		Example: `  docspace-nats status
   docspace-nats status --folder 42 --folder 43
   docspace-nats status --watch

@@ -51,7 +51,8 @@ type folderPolls struct {
 	Title   string           `json:"title,omitzero"`
 	State   checkpoint.State `json:"state,omitzero"`
 	Reason  string           `json:"reason,omitzero"`
-	Gaps    int              `json:"gaps,omitzero"` // rows reported as gaps since the replica started
+	Gaps    int              `json:"gaps,omitzero"`  // rows reported as gaps since the replica started
+	Found   string           `json:"found,omitzero"` // by the last verification, of the stream against the portal
 	Unread  int              `json:"unread"`
 	Tried   time.Time        `json:"tried,omitzero"`  // end of the last poll
 	Polled  time.Time        `json:"polled,omitzero"` // end of the last poll the portal answered
@@ -67,10 +68,10 @@ const (
 	mostFindings = 10
 )
 
-// pollsOf is a standing as it is told.
-func pollsOf(s poller.Standing) folderPolls {
+// pollsOf is a standing as it is told, with what a verification found.
+func pollsOf(s poller.Standing, found string) folderPolls {
 	p := folderPolls{
-		Folder: s.Folder, State: s.State, Reason: schema.Cut(schema.Text(s.Reason), mostReason), Gaps: s.Gaps, Unread: s.Unread,
+		Folder: s.Folder, State: s.State, Reason: schema.Cut(schema.Text(s.Reason), mostReason), Gaps: s.Gaps, Found: found, Unread: s.Unread,
 		Tried: s.Tried, Polled: s.Polled, Due: s.Due, Polling: s.Polling,
 	}
 	if s.Err != nil && !errors.Is(s.Err, checkpoint.ErrConflict) { // that another replica publishes the folder is no trouble
@@ -86,12 +87,12 @@ func (c *connector) answer(question []byte, most int) []byte {
 		return nil
 	}
 	standings := c.schedule.Standings()
-	return q.page(c.status(len(standings)), standings, c.schedule.Title, most)
+	return q.page(c.status(len(standings)), standings, c.patrol.Findings(), c.schedule.Title, most)
 }
 
 // page is an answer with as many folders as fit. The next page begins after the
 // last of them.
-func (q statusQuestion) page(replica replicaStatus, standings []poller.Standing, title func(folder int) string, most int) []byte {
+func (q statusQuestion) page(replica replicaStatus, standings []poller.Standing, found map[int]string, title func(folder int) string, most int) []byte {
 	page := statusAnswer{Replica: replica, Folders: []folderPolls{}, More: true}
 	text, err := json.Marshal(page)
 	if err != nil {
@@ -104,7 +105,7 @@ func (q statusQuestion) page(replica replicaStatus, standings []poller.Standing,
 		if _, asked := slices.BinarySearch(q.Folders, s.Folder); s.Folder <= q.After || len(q.Folders) > 0 && !asked || s.Tried.IsZero() && !s.Polling {
 			continue
 		}
-		polls := pollsOf(s)
+		polls := pollsOf(s, found[s.Folder])
 		polls.Title = schema.Cut(title(s.Folder), mostTitle)
 		text, err := json.Marshal(polls)
 		if err != nil {

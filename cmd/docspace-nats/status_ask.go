@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,16 +131,17 @@ func (a statusAnswer) inOurTime(now time.Time) statusAnswer {
 }
 
 // take takes in a page, and returns its last folder. Of two replicas that have
-// polled a folder the last one knows; gaps are what each has reported.
+// polled a folder the last one knows; gaps are what each has reported, and what one
+// has found in the stream counts.
 func (h *heard) take(page statusAnswer) (last int) {
 	for _, polls := range page.Folders {
 		last = max(last, polls.Folder)
 		live, known := h.folders[polls.Folder]
-		gaps := live.Gaps + polls.Gaps
+		gaps, found := live.Gaps+polls.Gaps, cmp.Or(polls.Found, live.Found)
 		if !known || polls.Polling || polls.Tried.After(live.Tried) && !live.Polling {
 			live = folderLive{polls, page.Replica.Name}
 		}
-		live.Gaps = gaps
+		live.Gaps, live.Found = gaps, found
 		h.folders[polls.Folder] = live
 	}
 	return last

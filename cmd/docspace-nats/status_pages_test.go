@@ -57,7 +57,7 @@ func TestTenThousandFoldersComeInPagesThatFit(t *testing.T) {
 				if json.Unmarshal(question, &q) != nil || q.Replica != "" && q.Replica != name {
 					return nil
 				}
-				page := q.page(replicaStatus{ID: name, Name: name, At: time.Now(), Replicas: 2}, standings, func(int) string { return strings.Repeat("é", 500) }, most)
+				page := q.page(replicaStatus{ID: name, Name: name, At: time.Now(), Replicas: 2}, standings, nil, func(int) string { return strings.Repeat("é", 500) }, most)
 				if len(page) > most {
 					t.Errorf("a page of %d bytes, %d fit", len(page), most)
 				}
@@ -132,6 +132,24 @@ func TestAnswersThatMakeNoSenseEndTheQuestions(t *testing.T) {
 	}
 }
 
+// What it knows of its folders nobody else tells.
+func TestAReplicaThatDoesNotAnswerNeedsAttention(t *testing.T) {
+	t.Parallel()
+	s := newLookout(t, nil)
+	replicas := `"replicas":1`
+	s.answersWith(t, func(question []byte, most int) []byte {
+		return []byte(strings.Replace(string(s.c.answer(question, most)), `"replicas":1`, replicas, 1))
+	})
+	well := []string{"--attention", "--folder", fmt.Sprint(s.well)}
+	if _, said, err := told(t, s.cfg.NATS, well...); err != nil {
+		t.Fatalf("all is well: %v, %s", err, said)
+	}
+	replicas = `"replicas":2`
+	if r, said, err := told(t, s.cfg.NATS, well...); !errors.Is(err, errReported) || len(r.Folders) > 0 || !strings.Contains(said, "1 of 2 replicas answer") {
+		t.Errorf("one of two answers: %v, %s", err, said)
+	}
+}
+
 func TestReplicasThatDoNotAnswerAreMissed(t *testing.T) {
 	t.Parallel()
 	h := heard{replicas: []replicaStatus{{Name: "a"}, {Name: "b"}}, counted: 3}
@@ -163,7 +181,7 @@ func manyFolders(n int) *statusReport {
 	now := time.Now()
 	live := make(map[int]folderLive)
 	for _, s := range manyStandings(n) {
-		polls := pollsOf(s)
+		polls := pollsOf(s, "")
 		polls.Title = hostile
 		live[s.Folder] = folderLive{polls, hostile}
 	}
@@ -233,7 +251,7 @@ func TestOfTwoReplicasTheOneThatPolledLastKnows(t *testing.T) {
 
 func TestAFolderThatAnotherReplicaPublishesNeedsNoAttention(t *testing.T) {
 	t.Parallel()
-	if why := attention(pollsOf(poller.Standing{Folder: 7, State: checkpoint.Watching, Err: fmt.Errorf("commit: %w", checkpoint.ErrConflict)})); why != "" {
+	if why := attention(pollsOf(poller.Standing{Folder: 7, State: checkpoint.Watching, Err: fmt.Errorf("commit: %w", checkpoint.ErrConflict)}, "")); why != "" {
 		t.Error(why)
 	}
 }

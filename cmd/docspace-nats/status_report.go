@@ -51,6 +51,8 @@ type folderStatus struct {
 	Writer      string           `json:"writer"` // of the mark
 	Lane        *queue.Lane      `json:"lane"`   // of the queue; "" when it lies in none
 	Since       *time.Time       `json:"since"`  // first mark
+
+	found string // by the last verification
 }
 
 // statusTotals are over all folders that were asked for.
@@ -165,6 +167,7 @@ func (f *folderStatus) add(m checkpoint.Mark, live folderLive) {
 	if !live.Polled.IsZero() && countable(f.State) {
 		f.Unread = &live.Unread
 	}
+	f.found = schema.Text(live.Found)
 	owner, failed := schema.Text(live.owner), schema.Text(live.Error)
 	f.LastPoll, f.NextPoll, f.Polling, f.Gaps = known(live.Polled), known(live.Due), &live.Polling, &live.Gaps
 	f.Owner, f.LastError = &owner, &failed
@@ -178,7 +181,7 @@ func countable(state checkpoint.State) bool {
 
 // judge says whether the folder needs attention, as /readyz does.
 func (f *folderStatus) judge() {
-	why := attention(folderPolls{Folder: f.Folder, State: f.State, Reason: f.Reason, Gaps: deref(f.Gaps), Error: deref(f.LastError)})
+	why := attention(folderPolls{Folder: f.Folder, State: f.State, Reason: f.Reason, Gaps: deref(f.Gaps), Found: f.found, Error: deref(f.LastError)})
 	if why != "" {
 		f.Attention = &why
 	}
@@ -237,9 +240,9 @@ func (r *statusReport) narrow(o statusOptions) {
 }
 
 // troubled reports whether somebody should look: a folder or a replica needs it,
-// or no connector works.
+// or not all replicas have told what they know, if there is one at all.
 func (r *statusReport) troubled() bool {
-	return r.Totals.Attention > 0 || !r.Answered || slices.ContainsFunc(r.Replicas, func(s replicaStatus) bool { return s.Trouble != "" })
+	return r.Totals.Attention > 0 || r.note != "" || slices.ContainsFunc(r.Replicas, func(s replicaStatus) bool { return s.Trouble != "" })
 }
 
 // addTitles looks in the stream for the titles that no replica told, as far as

@@ -175,10 +175,12 @@ func (s *lookout) catchUp(t *testing.T) {
 }
 
 // answers lets the connector answer, as while it runs.
-func (s *lookout) answers(t *testing.T) {
+func (s *lookout) answers(t *testing.T) { s.answersWith(t, s.c.answer) }
+
+func (s *lookout) answersWith(t *testing.T, answer func(question []byte, most int) []byte) {
 	t.Helper()
 	before := s.c.nc.NumSubscriptions()
-	go func() { _ = s.c.ledger.Answer(t.Context(), s.c.answer) }()
+	go func() { _ = s.c.ledger.Answer(t.Context(), answer) }()
 	waitUntil(t, "the connector listens", func() bool { return s.c.nc.NumSubscriptions() > before })
 	if err := s.c.nc.Flush(); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go"
 
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
@@ -164,9 +163,6 @@ func (p *tailPump) look(ctx context.Context, waiting int) error {
 		return err
 	}
 	drained, err := p.reader.Drained(ctx)
-	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrPermissionViolation) {
-		return nil // the server is away for a moment, or for longer: Read says so
-	}
 	p.over = drained
 	return err
 }

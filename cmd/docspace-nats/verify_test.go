@@ -267,7 +267,7 @@ func (s *signalled) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-func TestWhatIsFoundWhileAConnectorRunsStandsOnReadyz(t *testing.T) {
+func TestWhatIsFoundWhileAConnectorRunsStandsOnReadyzAndInItsStatus(t *testing.T) {
 	t.Parallel()
 	r := newVerifyRig(t, 120, "auto")
 	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
@@ -285,16 +285,16 @@ func TestWhatIsFoundWhileAConnectorRunsStandsOnReadyz(t *testing.T) {
 	if err := c.catchUp(t.Context(), zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
-	told := &signalled{line: make(chan struct{})}
+	warned := &signalled{line: make(chan struct{})}
 	c.patrol = poller.NewPatrol(c.portal, c.ledger, poller.Options{Feed: feed(r.cfg, schema.Standard)}, c.schedule.Standings,
-		poller.PatrolOptions{PerMinute: 1_000_000, Start: 1, Log: zerolog.New(told).Level(zerolog.WarnLevel)})
+		poller.PatrolOptions{PerMinute: 1_000_000, Start: 1, Log: zerolog.New(warned).Level(zerolog.WarnLevel)})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
 	running.Go(func() { _ = c.patrol.Run(ctx) })
 	select {
-	case <-told.line:
+	case <-warned.line:
 	case <-t.Context().Done():
 	}
 	shown, err := serveState("", zerolog.Nop())
@@ -302,5 +302,11 @@ func TestWhatIsFoundWhileAConnectorRunsStandsOnReadyz(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown.connector.Store(c)
-	wantAnswer(t, shown.handler(), "/readyz", http.StatusOK, "the stream does not hold what the portal shows: 1 missing; docspace-nats verify --folder ")
+	const found = "the stream does not hold what the portal shows: 1 missing; docspace-nats verify --folder "
+	wantAnswer(t, shown.handler(), "/readyz", http.StatusOK, found)
+	(&lookout{c: c}).answers(t)
+	is, _, err := told(t, r.cfg.NATS, "--attention")
+	if !errors.Is(err, errReported) || len(is.Folders) != 1 || !strings.Contains(deref(is.Folders[0].Attention), found) {
+		t.Errorf("status tells %+v, %v", is.Folders, err)
+	}
 }
