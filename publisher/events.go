@@ -26,5 +26,8 @@ func (j *JetStream) Drops(ctx context.Context) (bool, error) {
 	}
 	is := stream.CachedInfo()
 	limited := is.Config.MaxAge > 0 || is.Config.MaxBytes > 0 || is.Config.MaxMsgs > 0 || is.Config.MaxMsgsPerSubject > 0
-	return limited && is.State.FirstSeq > 1, nil
+	// No mark ages: the one of an idle folder stays the first message of a stream
+	// whose events are gone by their age.
+	aged := is.Config.MaxAge > 0 && is.TimeStamp.Sub(is.Created) >= is.Config.MaxAge
+	return limited && is.State.FirstSeq > 1 || aged, nil
 }
