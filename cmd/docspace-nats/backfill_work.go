@@ -114,7 +114,7 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 }
 
 // settled returns the job as it lies in its stream: another process may have
-// created that a moment before, with another end.
+// created that a moment before, with another end, or as another one.
 func (b *backfill) settled(ctx context.Context) (job backfillJob, err error) {
 	found, there, err := publisher.FindJob(ctx, b.nc, streamOptions(b.cfg.NATS), b.o.job)
 	if err == nil && !there {
@@ -124,7 +124,7 @@ func (b *backfill) settled(ctx context.Context) (job backfillJob, err error) {
 		return job, err
 	}
 	if job, err = parseJob(found); err == nil {
-		err = b.agrees(job, asked{})
+		err = b.agrees(job, b.asks())
 	}
 	return job, err
 }
