@@ -90,7 +90,7 @@ func (b *backfill) definition(ctx context.Context, found publisher.Job, there bo
 	if err != nil {
 		return backfillJob{}, &usageError{err}
 	}
-	if to.IsZero() {
+	if to.IsZero() || to.After(now) {
 		to = now.UTC().Truncate(time.Second).Add(time.Second) // the clock is told up to a second late
 	}
 	folders, err := b.folders(ctx)

@@ -52,3 +52,25 @@ func TestOfTwoJobsOfOneNameThatBeginTogetherTheSecondIsRefused(t *testing.T) {
 		t.Errorf("the job of another folder is %v", err)
 	}
 }
+
+func TestAJobDoesNotEndBeforeItsLastSecondIsOver(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"", time.Now().Add(30 * time.Second).UTC().Format(time.RFC3339)} {
+		a, server := newArchive(t, 1), natstest.Run(t)
+		room := a.room(5, 1)
+		b := newBackfill(t, a, server, strconv.Itoa(room))
+		b.o.to = to
+		job, err := b.definition(t.Context(), publisher.Job{}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.work(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		a.portal.Upload(nil, room, "after.docx")
+		rows := a.portal.Rows(room)
+		if at := rows[len(rows)-1].Date; !at.After(job.To) {
+			t.Errorf("a row of %s came after the end of a job to %s", at, job.To)
+		}
+	}
+}

@@ -18,6 +18,10 @@ const (
 	// jobRetry bounds how long a folder of a job that fails is left alone.
 	jobRetry = 30 * time.Second
 
+	// jobSettles is how long after its last second a job begins: rows are dated to
+	// the nearest second, and are visible a moment after their date.
+	jobSettles = 2 * time.Second
+
 	// noteEvery is how often the progress says how many folders are over.
 	noteEvery = time.Second
 )
@@ -109,8 +113,16 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 	for _, id := range job.Folders {
 		w.schedule.Watch(id)
 	}
+	settle(ctx, job.To.Add(jobSettles).Sub(b.portal.Now()))
 	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run)
 	return b.ended(ctx, w, err)
+}
+
+func settle(ctx context.Context, wait time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
 }
 
 // settled returns the job as it lies in its stream: another process may have
