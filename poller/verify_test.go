@@ -459,6 +459,29 @@ func TestWhatComesOrGoesBetweenTwoReadingsIsNoFinding(t *testing.T) {
 	}
 }
 
+func TestAHiddenRowHidesOneEventAndNoMore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	other := r.portal.CreateRoom(nil, "Deal room B")
+	r.act(50)
+	r.portal.Upload(nil, other, "a.docx", "b.docx", "c.docx")
+	r.portal.Upload(nil, r.room, "hidden.docx")
+	r.portal.Upload(nil, other, "d.docx")
+	hidden := r.portal.PoisonAt(r.room, 0, 500)
+	r.act(50)
+	r.poll(t)
+	for extra := range 3 {
+		r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event {
+			odd, id := e[10], hidden-int64(extra)
+			odd.Sequence, odd.ID, odd.Data.Late = schema.Sequence(id), schema.EventID(r.room, id), true
+			return append(e, odd)
+		})
+		if v := r.verify(t, VerifyOptions{}); v.Extra != extra || v.Hidden != 2 {
+			t.Errorf("%d events of rows the portal does not show: %+v", extra+1, v)
+		}
+	}
+}
+
 func TestARepairTellsItsReasonAsPersonalDataAllows(t *testing.T) {
 	t.Parallel()
 	for want, privacy := range map[string]schema.Privacy{
