@@ -74,3 +74,30 @@ func TestAJobDoesNotEndBeforeItsLastSecondIsOver(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoWorksOnAJobThatIsCancelledStopsAndSaysSo(t *testing.T) {
+	t.Parallel()
+	a, server := newArchive(t, 1), natstest.Run(t)
+	b := newBackfill(t, a, server, strconv.Itoa(a.room(5000, 1)))
+	job, err := b.definition(t.Context(), publisher.Job{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := make(chan struct{}, 1000)
+	a.portal.AfterPage(func(int, int) { reads <- struct{}{} })
+	b.portal.SetRequestsPerMinute(60)
+	b.cfg.Poll.RequestsPerMinute = 60
+	done := make(chan error)
+	go func() { done <- b.work(t.Context(), job) }()
+	<-reads
+	found, _, err := publisher.FindJob(t.Context(), b.nc, streamOptions(b.cfg.NATS), b.o.job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found.Remove(t.Context(), b.nc, streamOptions(b.cfg.NATS)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "job history was cancelled meanwhile") {
+		t.Errorf("it ended with %v", err)
+	}
+}
