@@ -103,8 +103,12 @@ func (v *verification) store(ctx context.Context, rows []docspace.Entry, since *
 
 // repaired says that rows are stored which had lost their events, and why.
 func (v *verification) repaired(mark checkpoint.Mark, rows int) schema.Event {
-	accounted := int64(mark.Accounted)
-	return v.p.feed(mark.Folder).Connector(schema.Reconciled, mark.Revision, schema.Live, time.Now().UTC(), schema.Connector{
-		Reason: "repaired", Detail: "rows that were missing from the stream follow, as late ones: " + v.o.Reason, Rows: int64(rows), Accounted: &accounted,
+	feed, accounted := v.p.feed(mark.Folder), int64(mark.Accounted)
+	detail := "rows that were missing from the stream follow, as late ones"
+	if reason := feed.Privacy.Title(v.o.Reason); reason != "" {
+		detail += ": " + reason
+	}
+	return feed.Connector(schema.Reconciled, mark.Revision, v.p.ownMode(), time.Now().UTC(), schema.Connector{
+		Reason: "repaired", Detail: detail, Rows: int64(rows), Accounted: &accounted,
 	})
 }

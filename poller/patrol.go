@@ -109,7 +109,7 @@ func (p *Patrol) next() (folder int, o VerifyOptions, any bool) {
 		case b == nil:
 			never = cmp.Or(never, &s)
 		case time.Since(b.failed) < patrolRetry:
-		case b.whole.IsZero():
+		case b.whole.IsZero() || b.verified.Accounted == 0 && s.Accounted > 0: // it was empty
 			never = cmp.Or(never, &s)
 		case time.Since(b.whole) > patrolWhole || len(b.findings) > 0 && time.Since(b.whole) > patrolRetry:
 			if earlier(old, s) {

@@ -122,3 +122,62 @@ func TestAPatrolTellsWhatItFindsUntilItIsMended(t *testing.T) {
 		}
 	}
 }
+
+func TestAPatrolComparesAllOfAFolderThatWasPublishedAgain(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	patrolled(t, &log, func(t *testing.T, r *rig, p *Patrol, _ *watchedLedger) {
+		gone := r.shown()[1000]
+		time.Sleep(46 * time.Hour) // all was compared twice by now
+		r.act(10)
+		r.poll(t)
+		time.Sleep(10 * time.Minute)
+		r.change(t, Move{Command: ResetMark})
+		r.act(10)
+		r.poll(t)
+		r.ledger.Remove(r.room, func(e schema.Event) bool { return auditID(e) == gone })
+		time.Sleep(30 * time.Minute)
+		if diff := cmp.Diff(map[int]string{r.room: "1 missing"}, p.Findings()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAPatrolComparesTheFirstRowsOfAFolderThatWasEmpty(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{Anchor: time.Now().Add(time.Minute)})
+		r.poll(t)
+		watched := func() []Standing {
+			return []Standing{{Folder: r.room, State: checkpoint.Watching, Accounted: r.mark(t).Accounted}}
+		}
+		p := NewPatrol(r.client, r.ledger, r.poller.opts, watched, PatrolOptions{Log: zerolog.Nop()})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		time.Sleep(10 * time.Minute)
+		r.act(50)
+		r.poll(t)
+		time.Sleep(10 * time.Minute)
+		if n := metric(t, p, "docspace_nats_unverified_rows", ""); n != 0 || r.mark(t).Accounted != 50 {
+			t.Errorf("%v rows unverified, %v", n, r.mark(t))
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A server that lost its newest messages numbers others as it did these.
+func TestWhatWasComparedBeforeTheStreamLostItsEndIsComparedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(300)
+	r.poll(t)
+	gone := r.shown()[100]
+	r.ledger.Remove(r.room, func(e schema.Event) bool { return auditID(e) == gone })
+	before := outline(r.mark(t))
+	before.Revision++
+	if v := r.verify(t, VerifyOptions{From: before.NewestEvent, after: before}); v.Missing != 1 || !v.whole {
+		t.Errorf("%+v", v)
+	}
+}

@@ -149,10 +149,22 @@ func (v *verification) look(ctx context.Context, suspects map[int64]*suspect, as
 		}
 		return nil
 	})
-	for _, s := range ascending {
-		s.hidden = !s.shown && slices.ContainsFunc(hidden, func(p checkpoint.Place) bool { return p.Holds(s.id) })
-	}
+	hide(ascending, hidden)
 	return err
+}
+
+// hide takes suspects for rows that are not shown: in each place as many events as
+// rows.
+func hide(ascending []*suspect, places []checkpoint.Place) {
+	for _, s := range ascending {
+		if s.shown || s.before == 0 {
+			continue
+		}
+		at := slices.IndexFunc(places, func(p checkpoint.Place) bool { return p.Rows > 0 && p.Holds(s.id) })
+		if s.hidden = at >= 0; s.hidden {
+			places[at].Rows--
+		}
+	}
 }
 
 // tell takes the findings of the second reading into the verdict, and returns the

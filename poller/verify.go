@@ -138,8 +138,8 @@ func (v *verification) run(ctx context.Context, folder int) (err error) {
 		v.p.Describe(f)
 	}
 	v.verdict.mark = v.mark
-	if v.o.after.Changes != v.mark.Changes || v.mark.Newest() == 0 {
-		v.o.after = checkpoint.Mark{} // all is to be compared again
+	if after := v.o.after; after.Revision > 0 && (after.Changes != v.mark.Changes || after.Revision > v.mark.Revision || v.mark.Newest() == 0) {
+		v.o.after, v.o.From = checkpoint.Mark{}, time.Time{} // all is to be compared again
 	}
 	v.since, v.verdict.whole = v.o.after.Revision, v.o.after.Revision == 0
 	v.filter = v.p.inForce(v.mark)

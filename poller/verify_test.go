@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -455,6 +456,50 @@ func TestWhatComesOrGoesBetweenTwoReadingsIsNoFinding(t *testing.T) {
 				t.Errorf("%+v, %d readings: %v", v, ledger.readings.Load(), err)
 			}
 		})
+	}
+}
+
+func TestAHiddenRowHidesOneEventAndNoMore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	other := r.portal.CreateRoom(nil, "Deal room B")
+	r.act(50)
+	r.portal.Upload(nil, other, "a.docx", "b.docx", "c.docx")
+	r.portal.Upload(nil, r.room, "hidden.docx")
+	r.portal.Upload(nil, other, "d.docx")
+	hidden := r.portal.PoisonAt(r.room, 0, 500)
+	r.act(50)
+	r.poll(t)
+	for extra := range 3 {
+		r.ledger.Edit(r.room, func(e []schema.Event) []schema.Event {
+			odd, id := e[10], hidden-int64(extra)
+			odd.Sequence, odd.ID, odd.Data.Late = schema.Sequence(id), schema.EventID(r.room, id), true
+			return append(e, odd)
+		})
+		if v := r.verify(t, VerifyOptions{}); v.Extra != extra || v.Hidden != 2 {
+			t.Errorf("%d events of rows the portal does not show: %+v", extra+1, v)
+		}
+	}
+}
+
+func TestARepairTellsItsReasonAsPersonalDataAllows(t *testing.T) {
+	t.Parallel()
+	for want, privacy := range map[string]schema.Privacy{
+		": zoe@example.com purged it": schema.Standard, "late ones": schema.Minimal(goldenKey), " purged it": schema.Pseudonymous(goldenKey),
+	} {
+		r := newRig(t, Options{To: time.Now().Add(time.Hour)})
+		r.poller.opts.Feed.Privacy = privacy
+		r.act(300)
+		r.poll(t)
+		gone := r.shown()[100]
+		r.ledger.Remove(r.room, func(e schema.Event) bool { return auditID(e) == gone })
+		r.verify(t, VerifyOptions{Mend: true, Reason: "zoe@example.com purged it"})
+		events := r.ledger.Events(r.room)
+		told := slices.IndexFunc(events, func(e schema.Event) bool { return e.Data.Connector != nil && e.Data.Connector.Reason == "repaired" })
+		detail := events[told].Data.Connector.Detail
+		if !strings.HasSuffix(detail, want) || privacy != schema.Standard && strings.Contains(detail, "zoe") || events[told].IngestMode != schema.Backfill {
+			t.Errorf("%s: %q", events[told].IngestMode, detail)
+		}
 	}
 }
 

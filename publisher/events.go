@@ -25,6 +25,11 @@ func (j *JetStream) Drops(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("state of stream %s: %w", j.o.Stream, err)
 	}
 	is := stream.CachedInfo()
-	limited := is.Config.MaxAge > 0 || is.Config.MaxBytes > 0 || is.Config.MaxMsgs > 0 || is.Config.MaxMsgsPerSubject > 0
-	return limited && is.State.FirstSeq > 1, nil
+	limits := is.Config
+	// No mark ages: the one of an idle folder stays the first message of a stream
+	// whose events are gone by their age. And what is gone from the bottom before a
+	// limit can have been reached was removed by somebody.
+	aged := limits.MaxAge > 0 && is.TimeStamp.Sub(is.Created) >= limits.MaxAge
+	full := limits.MaxBytes > 0 || limits.MaxMsgsPerSubject > 0 || limits.MaxMsgs > 0 && is.State.LastSeq > uint64(limits.MaxMsgs)
+	return aged || full && is.State.FirstSeq > 1, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -49,16 +50,30 @@ func cancelJob(ctx context.Context, nc *nats.Conn, o publisher.Options, name str
 		return err
 	}
 	row := rows[0]
-	if row.Processes > 0 {
-		return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", row.Processes, name)
+	if err := idle(row.Processes, name); err != nil {
+		return err
 	}
 	question := fmt.Sprintf("Delete job %s, which is %s, with %d stored rows of %d folders (stream %s)?", name, row.State, row.Stored, row.Folders, row.Stream)
 	if err := consent(cmd, yes, question); err != nil {
 		return err
+	}
+	if !yes { // somebody may have started it while the question stood
+		running, err := publisher.Running(ctx, nc, job)
+		if err := cmp.Or(err, idle(running[name], name)); err != nil {
+			return err
+		}
 	}
 	if err := job.Remove(ctx, nc, o); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "job %s is deleted\n", name)
 	return nil
+}
+
+// idle returns an error when processes work on a job.
+func idle(processes int, name string) error {
+	if processes == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", processes, name)
 }

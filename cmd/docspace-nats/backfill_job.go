@@ -66,10 +66,12 @@ func parseJob(found publisher.Job) (job backfillJob, err error) {
 	return job, nil
 }
 
+func (b *backfill) asks() asked { return asked{Folders: b.o.folders, From: b.o.from, To: b.o.to} }
+
 // definition returns the job that is there, unless the command line asks for
 // another one, or a new one.
 func (b *backfill) definition(ctx context.Context, found publisher.Job, there bool) (backfillJob, error) {
-	asks := asked{Folders: b.o.folders, From: b.o.from, To: b.o.to}
+	asks := b.asks()
 	switch {
 	case there:
 		job, err := parseJob(found)
@@ -88,7 +90,7 @@ func (b *backfill) definition(ctx context.Context, found publisher.Job, there bo
 	if err != nil {
 		return backfillJob{}, &usageError{err}
 	}
-	if to.IsZero() {
+	if to.IsZero() || to.After(now) {
 		to = now.UTC().Truncate(time.Second).Add(time.Second) // the clock is told up to a second late
 	}
 	folders, err := b.folders(ctx)

@@ -18,6 +18,13 @@ const (
 	// jobRetry bounds how long a folder of a job that fails is left alone.
 	jobRetry = 30 * time.Second
 
+	// jobSettles is how long after its last second a job begins: rows are dated to
+	// the nearest second, and are visible a moment after their date.
+	jobSettles = 2 * time.Second
+
+	// thereEvery is how often a job that is worked on is looked for.
+	thereEvery = 5 * time.Second
+
 	// noteEvery is how often the progress says how many folders are over.
 	noteEvery = time.Second
 )
@@ -89,7 +96,8 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 	if err != nil {
 		return err
 	}
-	if job, err = b.settled(ctx); err != nil {
+	job, created, err := b.settled(ctx)
+	if err != nil {
 		return err
 	}
 	b.begin(w, job.Rows, marks)
@@ -109,24 +117,52 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 	for _, id := range job.Folders {
 		w.schedule.Watch(id)
 	}
-	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run)
+	sleep(ctx, job.To.Add(jobSettles).Sub(b.portal.Now()))
+	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run, func(ctx context.Context) error { return b.whileThere(ctx, created) })
 	return b.ended(ctx, w, err)
 }
 
+func sleep(ctx context.Context, wait time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+}
+
 // settled returns the job as it lies in its stream: another process may have
-// created that a moment before, with another end.
-func (b *backfill) settled(ctx context.Context) (job backfillJob, err error) {
+// created that a moment before, with another end, or as another one.
+func (b *backfill) settled(ctx context.Context) (job backfillJob, created time.Time, err error) {
 	found, there, err := publisher.FindJob(ctx, b.nc, streamOptions(b.cfg.NATS), b.o.job)
 	if err == nil && !there {
-		err = fmt.Errorf("job %s was cancelled meanwhile", b.o.job)
+		err = b.cancelled()
 	}
 	if err != nil {
-		return job, err
+		return job, created, err
 	}
 	if job, err = parseJob(found); err == nil {
-		err = b.agrees(job, asked{})
+		err = b.agrees(job, b.asks())
 	}
-	return job, err
+	return job, found.Created, err
+}
+
+func (b *backfill) cancelled() error { return fmt.Errorf("job %s was cancelled meanwhile", b.o.job) }
+
+// whileThere returns an error when the job is gone, or another one has its name:
+// to a poll that looks like a server that will come back.
+func (b *backfill) whileThere(ctx context.Context, created time.Time) error {
+	for gone := 0; ctx.Err() == nil; { // twice, since a server may be about to find it
+		sleep(ctx, thereEvery)
+		found, there, err := publisher.FindJob(ctx, b.nc, streamOptions(b.cfg.NATS), b.o.job)
+		switch {
+		case err != nil || there && found.Created.Equal(created):
+			gone = 0
+		case gone > 0:
+			return b.cancelled()
+		default:
+			gone++
+		}
+	}
+	return nil
 }
 
 // alongside runs the work, with its progress and others beside it until it ends.
