@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A ServerCluster is a JetStream cluster in this process.
@@ -52,14 +53,19 @@ func HubAndLeaf(t testing.TB) (hub, leaf *Server) {
 		o.ServerName, o.JetStreamDomain = "leaf", "leaf"
 		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: server.RoutesFromStr(join(address))}}
 	})
+	js, err := jetstream.NewWithDomain(hub.Conn(t), "leaf")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(startup); time.Now().Before(deadline); <-tick.C {
-		if hub.Embedded().NumLeafNodes() == 1 {
+		// Connected is not enough: the hub has to hear what the leaf answers to.
+		if account, err := js.AccountInfo(t.Context()); err == nil && account.Domain == "leaf" {
 			return hub, leaf
 		}
 	}
-	t.Fatalf("the leaf node is not connected after %s", startup)
+	t.Fatalf("the leaf node's JetStream does not answer through the hub after %s", startup)
 	return nil, nil
 }
 
