@@ -154,11 +154,20 @@ func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, move
 	if err != nil {
 		return err
 	}
+	create := len(plans) > 0 && keeper.ledger.Absent()
+	if create {
+		talk.say("stream %s does not exist yet: it will be created", keeper.ledger.Stream())
+	}
 	if o.dryRun || len(plans) == 0 {
 		return talk.finish()
 	}
 	if err := talk.agree(ctx, len(plans)); err != nil {
 		return err
+	}
+	if create {
+		if err := keeper.ledger.Create(ctx); err != nil {
+			return fmt.Errorf("%w; no mark was changed", err)
+		}
 	}
 	var failed []error
 	for _, plan := range plans {

@@ -130,9 +130,9 @@ func checkpointImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Put saved marks into a stream",
-		Long: `import puts the marks of a file that export wrote into the stream, which is created if
-it is absent, but not by --dry-run; - reads standard input. Folders that have a mark already are refused,
-unless --replace is given. Nothing is asked of the portal: the marks are believed, and
+		Long: `import puts the marks of a file that export wrote into the stream; - reads standard
+input. A stream that is absent is created, after you have agreed. Folders that have a
+mark already are refused, unless --replace is given. Nothing is asked of the portal: the marks are believed, and
 a folder whose log is another one becomes rewound when it is polled.
 
 Rows that a mark accounts for are not published again. Where the stream does not hold
@@ -160,20 +160,12 @@ them, because it is another one, its consumers never see them.`,
 			if err != nil {
 				return err
 			}
-			return o.change(cmd, cfg, o.opener(), moves)
+			return o.change(cmd, cfg, publisher.AttachOrAbsent, moves)
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "also folders that have a mark; what that publishes again or skips is told")
 	o.register(cmd.Flags())
 	return cmd
-}
-
-// opener opens the stream as an import does: what is only tried creates nothing.
-func (o *changeOptions) opener() opener {
-	if o.dryRun {
-		return publisher.Attach
-	}
-	return publisher.Open
 }
 
 // importMoves reads a file of marks.
