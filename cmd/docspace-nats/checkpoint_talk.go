@@ -101,11 +101,11 @@ func (t *markTalk) ask(ctx context.Context, question string) error {
 	return nil
 }
 
-// done tells of a change as it was made.
+// done tells that a change was made, which was told before. Scripts read it in the rows.
 func (t *markTalk) done(c poller.Change) {
 	t.note(c, true)
-	if len(t.rows) <= mostAnnounced {
-		t.say("done: %v", c)
+	if !t.o.asJSON && len(t.rows) <= mostAnnounced {
+		t.say("done: folder %d", c.Prev.Folder)
 	}
 }
 
