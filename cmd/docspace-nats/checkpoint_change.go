@@ -75,8 +75,11 @@ func parseMarkTime(text, word string, now time.Time) (time.Time, error) {
 	if text == word {
 		return time.Time{}, nil
 	}
+	if text == "" {
+		return time.Time{}, fmt.Errorf("--to: must be given: %s, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z", word)
+	}
 	at, err := parseWhen(text, now)
-	if err != nil || text == "" {
+	if err != nil {
 		return at, fmt.Errorf("--to: must be %s, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", word, shownValue(text))
 	}
 	if at.After(now) {
