@@ -41,6 +41,7 @@ type Change struct {
 	Move
 	Prev, Next checkpoint.Mark
 	Again      int  // rows accounted for that are read and published again
+	Kept       int  // of a reset: rows accounted for before that stay as they are, and are not looked after any more
 	Older      int  // rows dated before the former anchor that are published, too
 	Skipped    int  // rows that count as published and are not stored
 	AtMost     bool // the numbers are no lower than what happens, and may be higher
@@ -97,7 +98,8 @@ func (s survey) resetting(c *Change) error {
 		return fmt.Errorf("%s rows dated before %s were not published yet, and would never be; checkpoint set skips rows, checkpoint reset reads them again from an earlier time",
 			Grouped(below-c.Prev.Accounted), c.To.UTC().Format(time.RFC3339))
 	default:
-		c.Again = max(0, c.Prev.Accounted-below)
+		c.Kept = min(below, c.Prev.Accounted)
+		c.Again = c.Prev.Accounted - c.Kept
 	}
 	if s.mark.Accounted > s.total { // rows that were published are gone
 		c.Again, c.AtMost = min(c.Again, s.left), true
@@ -156,7 +158,7 @@ func (p *Poller) importing(c *Change) error {
 func (c Change) differs(from Change) bool {
 	apart := func(a, b int) bool { return max(a-b, b-a) > max(10, b/100) }
 	return c.Prev.State != from.Prev.State || c.AtMost != from.AtMost ||
-		apart(c.Again, from.Again) || apart(c.Skipped, from.Skipped) || apart(c.Older, from.Older)
+		apart(c.Again, from.Again) || apart(c.Skipped, from.Skipped) || apart(c.Older, from.Older) || apart(c.Kept, from.Kept)
 }
 
 // changed is the event that a change publishes.

@@ -137,7 +137,7 @@ func TestAResetToATimeReadsFromThereOn(t *testing.T) {
 		r.act(100)
 		r.poll(t)
 		was := r.ids()
-		if c := r.change(t, Move{Command: ResetMark, To: at[1]}); c.Again != 100 || c.Older != 0 {
+		if c := r.change(t, Move{Command: ResetMark, To: at[1]}); c.Again != 100 || c.Kept != len(was)-100 || c.Older != 0 {
 			t.Fatalf("%v", c)
 		}
 		r.poll(t)
@@ -145,7 +145,7 @@ func TestAResetToATimeReadsFromThereOn(t *testing.T) {
 			t.Fatalf("%d rows follow, want the newest 100", len(again))
 		}
 		// Back over rows that were left out since.
-		if c := r.change(t, Move{Command: ResetMark, To: at[0]}); c.Again != 100 || c.Older != 100 {
+		if c := r.change(t, Move{Command: ResetMark, To: at[0]}); c.Again != 100 || c.Kept != 0 || c.Older != 100 {
 			t.Fatalf("%v", c)
 		}
 		r.poll(t)
@@ -491,10 +491,12 @@ func TestAChangeIsToldInOneSentence(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for want, c := range map[string]Change{
-		"folder 42: 1,204 rows will be published again from the beginning; consumers see each of them a second time": {
+		"folder 42: 1,204 rows will be published again from the beginning; consumers see up to 1,204 of them a second time, all but gaps and skipped rows": {
 			Move: Move{Command: ResetMark}, Prev: checkpoint.Mark{Folder: 42}, Again: 1204},
-		"folder 42: up to 1 row will be published again from 2026-03-01T00:00:00Z; consumers see each of them a second time": {
-			Move: Move{Command: ResetMark, To: at}, Prev: checkpoint.Mark{Folder: 42}, Again: 1, AtMost: true},
+		"folder 42: up to 1 row will be published again from 2026-03-01T00:00:00Z; consumers see up to 1 of them a second time, all but gaps and skipped rows; up to 1 older row stays as it is, and is not looked after any more": {
+			Move: Move{Command: ResetMark, To: at}, Prev: checkpoint.Mark{Folder: 42}, Again: 1, Kept: 1, AtMost: true},
+		"folder 42: 0 rows will be published again from 2026-03-01T00:00:00Z; 2,500 older rows stay as they are, and are not looked after any more": {
+			Move: Move{Command: ResetMark, To: at}, Prev: checkpoint.Mark{Folder: 42}, Kept: 2500},
 		"folder 42: 0 rows will be published again from the beginning; 7 rows from before 2026-03-01T00:00:00Z, which were left out, will be published, too": {
 			Move: Move{Command: ResetMark}, Prev: checkpoint.Mark{Folder: 42, Anchor: at}, Older: 7},
 		"folder 42: 1,000,000 rows will count as published without being stored; consumers never see them": {

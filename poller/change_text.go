@@ -17,14 +17,20 @@ func (c Change) String() string {
 	case ResetMark:
 		text += upTo + rows(c.Again) + " will be published again from " + orBeginning(c.To)
 		if c.Again > 0 {
-			text += "; consumers see each of them a second time"
+			text += "; " + c.seenTwice()
+		}
+		switch {
+		case c.Kept == 1:
+			text += "; " + upTo + "1 older row stays as it is, and is not looked after any more"
+		case c.Kept > 1:
+			text += "; " + upTo + Grouped(c.Kept) + " older rows stay as they are, and are not looked after any more"
 		}
 	case SetMark:
 		text += upTo + rows(c.Skipped) + " will count as published without being stored; consumers never see them"
 	default:
 		text += "its mark becomes that of the file, with " + rows(c.Next.Accounted) + " accounted for"
 		if c.Again > 0 {
-			text += "; " + upTo + rows(c.Again) + " will be published again, consumers see each of them a second time"
+			text += "; " + upTo + rows(c.Again) + " will be published again, " + c.seenTwice()
 		}
 		if c.Skipped > 0 {
 			text += "; " + upTo + rows(c.Skipped) + " that this stream may not hold will count as published, consumers who read it alone never see them"
@@ -40,6 +46,12 @@ func (c Change) String() string {
 		text += "; " + rows(n) + " that had no ids when they were published get other event ids"
 	}
 	return text
+}
+
+// seenTwice tells how many of the rows consumers have seen. A mark does not remember
+// which of all its rows have no event.
+func (c Change) seenTwice() string {
+	return "consumers see up to " + Grouped(c.Again) + " of them a second time, all but gaps and skipped rows"
 }
 
 func orBeginning(t time.Time) string {

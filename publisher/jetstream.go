@@ -171,7 +171,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.untilLed(ctx, func() error { return j.prepare(ctx) }); err != nil {
+	if err := j.Create(ctx); err != nil {
 		return nil, err
 	}
 	return j, nil
@@ -180,6 +180,16 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 // Attach is Open for a stream that is there, for commands beside the connector: it
 // creates nothing, and leaves what is absent beside the stream to a connector.
 func Attach(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
+	j, err := AttachOrAbsent(ctx, nc, o)
+	if err == nil && j.absent {
+		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
+	}
+	return j, err
+}
+
+// AttachOrAbsent is Attach for a stream that may be absent. Until Create has made it,
+// no folder has a mark.
+func AttachOrAbsent(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 	j, err := newJetStream(nc, o)
 	if err != nil {
 		return nil, err
@@ -190,11 +200,21 @@ func Attach(ctx context.Context, nc *nats.Conn, o Options) (*JetStream, error) {
 		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, j.findings.Err())
 	case err != nil:
 		return nil, err
-	case j.absent:
-		return nil, fmt.Errorf("stream %s: %w", j.o.Stream, noStream(jetstream.ErrStreamNotFound))
 	}
 	return j, nil
 }
+
+// Create creates what is absent, as Open does. No other method may be called meanwhile.
+func (j *JetStream) Create(ctx context.Context) error {
+	if err := j.untilLed(ctx, func() error { return j.prepare(ctx) }); err != nil {
+		return err
+	}
+	j.absent = false
+	return nil
+}
+
+// Absent reports whether the stream was absent and has not been created.
+func (j *JetStream) Absent() bool { return j.absent }
 
 // prepare is the one place where streams are created. It goes on to the next
 // when the one before is there and sound.

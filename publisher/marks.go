@@ -34,6 +34,9 @@ type storedMark struct {
 // can still be overtaken at any moment; Commit notices. A mark that is gone is
 // put back or made anew, see recover.go.
 func (j *JetStream) Mark(ctx context.Context, folder int) (checkpoint.Mark, error) {
+	if j.absent {
+		return checkpoint.Mark{Folder: folder}, nil
+	}
 	var stored storedMark
 	read := func() (err error) {
 		stored, err = j.lastMark(ctx, folder)

@@ -78,7 +78,7 @@ type markKeeper struct {
 	close  func()
 }
 
-// An opener opens the stream: publisher.Attach or publisher.Open.
+// An opener opens the stream: publisher.Attach, or publisher.AttachOrAbsent.
 type opener func(context.Context, *nats.Conn, publisher.Options) (*publisher.JetStream, error)
 
 // keepMarks connects to the stream.

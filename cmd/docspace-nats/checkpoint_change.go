@@ -75,8 +75,11 @@ func parseMarkTime(text, word string, now time.Time) (time.Time, error) {
 	if text == word {
 		return time.Time{}, nil
 	}
+	if text == "" {
+		return time.Time{}, fmt.Errorf("--to: must be given: %s, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z", word)
+	}
 	at, err := parseWhen(text, now)
-	if err != nil || text == "" {
+	if err != nil {
 		return at, fmt.Errorf("--to: must be %s, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", word, shownValue(text))
 	}
 	if at.After(now) {
@@ -154,11 +157,20 @@ func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, move
 	if err != nil {
 		return err
 	}
+	create := len(plans) > 0 && keeper.ledger.Absent()
+	if create {
+		talk.say("stream %s does not exist yet: it will be created", keeper.ledger.Stream())
+	}
 	if o.dryRun || len(plans) == 0 {
 		return talk.finish()
 	}
 	if err := talk.agree(ctx, len(plans)); err != nil {
 		return err
+	}
+	if create {
+		if err := keeper.ledger.Create(ctx); err != nil {
+			return fmt.Errorf("%w; no mark was changed", err)
+		}
 	}
 	var failed []error
 	for _, plan := range plans {

@@ -44,8 +44,8 @@ func checkpointExportCommand() *cobra.Command {
 		Use:   "export [FILE]",
 		Short: "Save all marks to a file",
 		Long: `export writes the marks of all folders to a file, or to standard output: a header and
-then one mark in each line. An existing file is replaced as a whole. Marks hold no
-titles and no names; who can guess a title and a date can see in them that it is right.`,
+then one mark in each line. An existing file is replaced as a whole. How many marks it was
+is said on standard error. Marks hold no titles and no names; who can guess a title and a date can see in them that it is right.`,
 		Example: `  docspace-nats checkpoint export marks.ndjson
   docspace-nats checkpoint export | gzip > marks.ndjson.gz`,
 		Args: atMostOneFile,
@@ -76,17 +76,29 @@ func exportMarks(ctx context.Context, cfg NATSConfig, file []string, stdout, std
 	if err != nil {
 		return err
 	}
+	write, where := func(w io.Writer) error { return writeMarks(w, cfg.Stream, marks) }, "standard output"
 	if len(file) == 0 {
-		return writeMarks(stdout, cfg.Stream, marks)
+		err = write(stdout)
+	} else {
+		where = file[0]
+		err = replaceFile(where, write)
 	}
-	return replaceFile(file[0], func(w io.Writer) error { return writeMarks(w, cfg.Stream, marks) })
+	if err != nil {
+		return err
+	}
+	noun := "marks"
+	if len(marks) == 1 {
+		noun = "mark"
+	}
+	fmt.Fprintf(stderr, "%s %s of stream %s exported to %s\n", poller.Grouped(len(marks)), noun, cfg.Stream, where)
+	return nil
 }
 
 // replaceFile puts a file in the place of another when all of it is on the disk.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
-		return err
+		return notWritable(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -97,7 +109,23 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return notWritable(path, err)
+	}
+	return nil
+}
+
+// notWritable names the file that was asked for instead of the one beside it.
+func notWritable(path string, err error) error {
+	var name *os.PathError
+	var names *os.LinkError
+	switch {
+	case errors.As(err, &name):
+		err = name.Err
+	case errors.As(err, &names):
+		err = names.Err
+	}
+	return fmt.Errorf("%s cannot be written: %w; name a file in a directory that exists and that you may write to", path, err)
 }
 
 func writeMarks(w io.Writer, stream string, marks []checkpoint.Mark) error {
@@ -130,9 +158,9 @@ func checkpointImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Put saved marks into a stream",
-		Long: `import puts the marks of a file that export wrote into the stream, which is created if
-it is absent, but not by --dry-run; - reads standard input. Folders that have a mark already are refused,
-unless --replace is given. Nothing is asked of the portal: the marks are believed, and
+		Long: `import puts the marks of a file that export wrote into the stream; - reads standard
+input. A stream that is absent is created, after you have agreed. Folders that have a
+mark already are refused, unless --replace is given. Nothing is asked of the portal: the marks are believed, and
 a folder whose log is another one becomes rewound when it is polled.
 
 Rows that a mark accounts for are not published again. Where the stream does not hold
@@ -160,20 +188,12 @@ them, because it is another one, its consumers never see them.`,
 			if err != nil {
 				return err
 			}
-			return o.change(cmd, cfg, o.opener(), moves)
+			return o.change(cmd, cfg, publisher.AttachOrAbsent, moves)
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "also folders that have a mark; what that publishes again or skips is told")
 	o.register(cmd.Flags())
 	return cmd
-}
-
-// opener opens the stream as an import does: what is only tried creates nothing.
-func (o *changeOptions) opener() opener {
-	if o.dryRun {
-		return publisher.Attach
-	}
-	return publisher.Open
 }
 
 // importMoves reads a file of marks.

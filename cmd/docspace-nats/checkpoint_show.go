@@ -23,7 +23,9 @@ func checkpointShowCommand() *cobra.Command {
 		Short: "Print the marks",
 		Long: `show prints the marks of the stream, one line for each folder. ACCOUNTED is the number
 of rows that are in the stream, were reported as gaps, were left out by the filter
-or were skipped by checkpoint set, counted from the anchor.`,
+or were skipped by checkpoint set, counted from the anchor.
+ANCHOR is a time: rows dated before it do not count, and are not looked after; with - all do.
+REASON says why a folder is in a state other than watching or backfilling.`,
 		Example: `  docspace-nats checkpoint show
   docspace-nats checkpoint show --folder 42 --json`,
 		Args: noArguments,

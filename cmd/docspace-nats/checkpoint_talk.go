@@ -36,6 +36,7 @@ type changeRow struct {
 	Anchor          time.Time `json:"anchor,omitzero"`
 	AnchorBefore    time.Time `json:"anchor_before,omitzero"`
 	Again           int       `json:"again"`
+	Kept            int       `json:"kept"`
 	Older           int       `json:"older"`
 	Skipped         int       `json:"skipped"`
 	AtMost          bool      `json:"at_most"`
@@ -66,7 +67,7 @@ func (t *markTalk) note(c poller.Change, done bool) {
 	t.rows = append(t.rows, changeRow{
 		Folder: c.Prev.Folder, Command: c.Command, Done: done, Sentence: c.String(),
 		Accounted: c.Next.Accounted, AccountedBefore: c.Prev.Accounted, Anchor: c.Next.Anchor, AnchorBefore: c.Prev.Anchor,
-		Again: c.Again, Older: c.Older, Skipped: c.Skipped, AtMost: c.AtMost, Changes: c.Next.Changes, Revision: c.Next.Revision,
+		Again: c.Again, Kept: c.Kept, Older: c.Older, Skipped: c.Skipped, AtMost: c.AtMost, Changes: c.Next.Changes, Revision: c.Next.Revision,
 	})
 }
 
@@ -100,11 +101,11 @@ func (t *markTalk) ask(ctx context.Context, question string) error {
 	return nil
 }
 
-// done tells of a change as it was made.
+// done tells that a change was made, which was told before. Scripts read it in the rows.
 func (t *markTalk) done(c poller.Change) {
 	t.note(c, true)
-	if len(t.rows) <= mostAnnounced {
-		t.say("done: %v", c)
+	if !t.o.asJSON && len(t.rows) <= mostAnnounced {
+		t.say("done: folder %d", c.Prev.Folder)
 	}
 }
 
