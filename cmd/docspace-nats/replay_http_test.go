@@ -64,6 +64,24 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 	}
 }
 
+func TestARefusalOfAllRequestsUnderWayIsToldOnce(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 0)
+	r.folders = 100
+	r.store(500)
+	var under sync.WaitGroup
+	under.Add(httpLanes)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		under.Done()
+		under.Wait()
+		http.Error(w, "no such index, says "+q.RemoteAddr, http.StatusBadRequest)
+	}))
+	t.Cleanup(server.Close)
+	if _, _, err := r.replay("--to", server.URL); err == nil || strings.Count(err.Error(), "it answers 400") != 1 {
+		t.Errorf("it says %v", err)
+	}
+}
+
 func TestAnEndpointThatIsAwayIsWaitedForAndItsSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 5)
