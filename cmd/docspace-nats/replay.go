@@ -31,8 +31,8 @@ event was stored, --event-from and --event-until by when the action happened.
 
 Each event is delivered at least once and, within a folder, in order. It counts as
 delivered when
-  --to-prefix  the stream there has answered; it knows what it was sent twice by
-               the message id, for as long as its duplicate_window
+  --to-prefix  the stream there, which you create, has answered; it knows what it
+               was sent twice by the message id, for as long as its duplicate_window
   --to URL     the endpoint has answered 200 to 299. It gets JSON arrays of
                CloudEvents, each of one folder, several folders at a time. 5xx,
                429, 408 and broken connections are tried again for as long as it

@@ -202,10 +202,10 @@ func TestAReplayIsRefusedWhoseEventsWouldComeBackOrGoNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for prefix, want := range map[string]string{
-		"docspace": "stream DOCSPACE, which the events are read from, listens on docspace.folder.> itself",
+		"docspace": "stream DOCSPACE, which the events are read from, listens on docspace.folder.> itself: they",
 		"wide":     "listens on wide.folder.> itself (wide.*.42.>)",
 		"copy":     "takes over what stream COPY stores: they would come back into it; take another prefix",
-		"nowhere":  "no stream listens on nowhere.folder.>; create one, as with nats stream add --subjects 'nowhere.folder.>'",
+		"nowhere":  "no stream listens on nowhere.folder.>; correct the prefix, or create one, as with nats stream add NOWHERE --subjects 'nowhere.folder.>' --defaults",
 	} {
 		_, _, err := r.replay("--to-prefix", prefix)
 		if err == nil || !strings.Contains(err.Error(), want) {
