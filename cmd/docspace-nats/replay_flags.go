@@ -130,7 +130,7 @@ func (o *replayOptions) checkSpeed() error {
 }
 
 // atOnce is how many events are handed over at a time: at a rate, no more than
-// are due in a second.
+// are due in a tenth of a second, since a limiter lets so many pass beside it.
 func (o *replayOptions) atOnce(most int) int {
 	if o.rate > 0 {
 		return max(1, min(most, int(o.rate/10)))

@@ -252,10 +252,20 @@ func (p *replayPump) last(cut context.CancelFunc, err error) error {
 		if failsForGood(failed) && !failsForGood(err) && !errors.Is(failed, context.Canceled) {
 			err = errors.Join(err, failed)
 		}
-		err = errors.Join(err, failed)
 	}
 	p.settle()
 	return err
+}
+
+// ahead counts the events that were confirmed while one before them was not: the
+// stream remembers one place only.
+func (p *replayPump) ahead() (n int) {
+	for _, item := range p.hand {
+		if item.done && item.msgID != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // next is the first sequence that is not done with, 0 when all are.
