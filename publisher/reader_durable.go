@@ -156,8 +156,13 @@ func (r *Reader) fits(have jetstream.ConsumerConfig) error {
 	if len(differs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("consumer %s of stream %s exists with other settings: %s; remove the consumer (its position goes with it), or take another name",
-		r.o.Durable, r.o.Stream, strings.Join(differs, "; "))
+	return fmt.Errorf("consumer %s of stream %s exists with other settings: %s; remove the consumer (its position goes with it): %s, or take another name",
+		r.o.Durable, r.o.Stream, strings.Join(differs, "; "), r.Removal())
+}
+
+// Removal is the command that removes the durable consumer.
+func (r *Reader) Removal() string {
+	return fmt.Sprintf("nats consumer rm %s %s", r.o.Stream, r.o.Durable)
 }
 
 func notEmpty(s string) []string {

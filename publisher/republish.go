@@ -31,8 +31,18 @@ type Republisher struct {
 	stream string
 }
 
+// A PrefixError says that a prefix is not one to republish under.
+type PrefixError struct{ text string }
+
+func (e *PrefixError) Error() string { return e.text }
+
+func prefixErrorf(format string, args ...any) error {
+	return &PrefixError{fmt.Sprintf(format, args...)}
+}
+
 // NewRepublisher finds the stream that listens on the subjects. It refuses
 // subjects from which events would come back into the stream they are read from.
+// Another prefix helps against a *PrefixError.
 func NewRepublisher(ctx context.Context, nc *nats.Conn, o RepublishOptions) (*Republisher, error) {
 	js, err := jetstream.NewWithDomain(nc, o.Domain)
 	if o.Domain == "" {
@@ -49,7 +59,8 @@ func NewRepublisher(ctx context.Context, nc *nats.Conn, o RepublishOptions) (*Re
 	r.stream, err = js.StreamNameBySubject(ctx, r.subjects())
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, fmt.Errorf("no stream listens on %s; create one, as with nats stream add --subjects '%[1]s'", r.subjects())
+		return nil, prefixErrorf("no stream listens on %s; correct the prefix, or create one, as with nats stream add %s --subjects '%[1]s' --defaults",
+			r.subjects(), strings.ToUpper(strings.ReplaceAll(r.o.To, ".", "_")))
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(nc.LastError(), nats.ErrPermissionViolation):
 		r.stream = "on " + r.subjects() // which one is not for us to know
 	case err != nil:
@@ -63,12 +74,16 @@ func (r *Republisher) subjects() string { return r.o.To + ".folder.>" }
 func (r *Republisher) refuseLoop(source jetstream.StreamConfig) error {
 	for _, subject := range source.Subjects {
 		if server.SubjectsCollide(subject, r.subjects()) {
-			return fmt.Errorf("stream %s, which the events are read from, listens on %s itself (%s): they would come back into it; take another prefix", r.o.Stream, r.subjects(), subject)
+			by := ""
+			if subject != r.subjects() {
+				by = fmt.Sprintf(" (%s)", subject)
+			}
+			return prefixErrorf("stream %s, which the events are read from, listens on %s itself%s: they would come back into it; take another prefix", r.o.Stream, r.subjects(), by)
 		}
 	}
 	for _, from := range append(source.Sources, source.Mirror) {
 		if from != nil && from.Name == r.stream {
-			return fmt.Errorf("stream %s, which the events are read from, takes over what stream %s stores: they would come back into it; take another prefix", r.o.Stream, r.stream)
+			return prefixErrorf("stream %s, which the events are read from, takes over what stream %s stores: they would come back into it; take another prefix", r.o.Stream, r.stream)
 		}
 	}
 	return nil

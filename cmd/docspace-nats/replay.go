@@ -31,8 +31,8 @@ event was stored, --event-from and --event-until by when the action happened.
 
 Each event is delivered at least once and, within a folder, in order. It counts as
 delivered when
-  --to-prefix  the stream there has answered; it knows what it was sent twice by
-               the message id, for as long as its duplicate_window
+  --to-prefix  the stream there, which you create, has answered; it knows what it
+               was sent twice by the message id, for as long as its duplicate_window
   --to URL     the endpoint has answered 200 to 299. It gets JSON arrays of
                CloudEvents, each of one folder, several folders at a time. 5xx,
                429, 408 and broken connections are tried again for as long as it
@@ -43,8 +43,10 @@ Messages and requests carry Docspace-Ingest-Mode: backfill, by which a consumer
 knows history. The ingestmode inside the event stays what it was.
 
 With --job NAME the stream remembers what was delivered, and the same command goes
-on there; the job is removed once it is done. --rate, --pace, --batch, --header-file
-and the certificates may change between, the range, the filters and the target may not.
+on there. What was confirmed while an older event of another folder was not, 4,000
+events at most, is sent again. --rate, --pace, --batch, --header-file and the
+certificates may change between, the range, the filters and the target may not. The
+job is removed once it is done; nats consumer rm STREAM replay_NAME drops it before.
 
 --pace 1 keeps the time that was between the actions, of all folders together. A gap
 longer than --max-gap is cut to it; when the target is slower, the replay
@@ -141,7 +143,8 @@ func (o *replayOptions) prepare(ctx context.Context, nc *nats.Conn, cfg NATSConf
 	o.span.last = min(o.span.last, reader.End())
 	if after, is := reader.Resumed(); is {
 		if o.span, err = o.spanOf(reader.Metadata(), cfg.SubjectPrefix); err != nil {
-			return nil, fmt.Errorf("job %s, consumer %s of stream %s: %w", o.job, begin.Durable, cfg.Stream, err)
+			return nil, fmt.Errorf("job %s, consumer %s of stream %s: %w; go on with the command it was begun with, give this one another name, or drop the job: %s",
+				o.job, begin.Durable, cfg.Stream, err, reader.Removal())
 		}
 		tell("job %s goes on after event #%d", o.job, after)
 	}
@@ -179,13 +182,16 @@ func (p *replayPump) end(ctx context.Context, err error, took time.Duration, std
 	}
 	if err == nil && p.o.job != "" {
 		if forgotten := p.reader.Forget(over); forgotten != nil {
-			p.tell("job %s is done, but what remembers it stays: %v; remove it before the name is used again", p.o.job, forgotten)
+			p.tell("job %s is done, but what remembers it stays: %v; remove it before the name is used again, as with %s", p.o.job, forgotten, p.reader.Removal())
 		}
 	}
 	if p.totals.Dropped = p.reader.Dropped(p.drained); err == nil && p.totals.Dropped > 0 {
 		err = &droppedError{p.totals.Dropped}
 	}
 	p.tell("%s", p.totals)
+	if _, resumed := p.reader.Resumed(); err == nil && p.totals.Sent == 0 && !resumed {
+		p.tell("no event matched; the stream ends with #%d: compare the range and the filters with what docspace-nats status shows", p.reader.End())
+	}
 	if p.o.json {
 		summary := struct {
 			replayTotals
@@ -219,6 +225,9 @@ func (e *droppedError) Error() string {
 // goOn is how to deliver what is left.
 func (p *replayPump) goOn() string {
 	if p.o.job != "" {
+		if again := p.ahead(); again > 0 {
+			return fmt.Sprintf("the same command goes on, and sends %s again that other folders were ahead", counted(again, "event"))
+		}
 		return "the same command goes on"
 	}
 	if p.next() == 0 {

@@ -39,11 +39,16 @@ func (p *replayPump) deliver(ctx context.Context, lane *replayLane, these []*rep
 
 // mayWork reports whether an attempt that failed is worth another.
 func (p *replayPump) mayWork(err error) bool {
-	if lost := new(lostSinkError); errors.As(err, &lost) || p.sending.Err() != nil {
-		return false
+	return p.sending.Err() == nil && !failsForGood(err)
+}
+
+// failsForGood reports whether it is the target that says so.
+func failsForGood(err error) bool {
+	if lost := new(lostSinkError); errors.As(err, &lost) {
+		return true
 	}
 	is := refusal(nil)
-	return !errors.As(err, &is) || is.Temporary()
+	return errors.As(err, &is) && !is.Temporary()
 }
 
 func (p *replayPump) meanwhile() string {

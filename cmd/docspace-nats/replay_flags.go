@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"os"
 	"strings"
@@ -57,7 +56,7 @@ func (o *replayOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.headerFile, "header-file", "", "send these headers with each request: lines of the form 'Authorization: Bearer …'; only with --to")
 	o.tlsFiles.register(flags)
 	flags.IntVar(&o.batch, "batch", 100, "most events in a request of --to, 1 to 1000; 1 MiB ends a batch, too")
-	flags.Float64Var(&o.rate, "rate", 0, "most events per second; 0: as fast as the target takes them")
+	flags.Float64Var(&o.rate, "rate", 0, "most events per second, handed over a tenth of a second's at a time; 0: as fast as the target takes them")
 	flags.Float64Var(&o.pace, "pace", 0, "as fast as the actions happened, times this: 1 is their own pace, 60 a minute in a second")
 	flags.DurationVar(&o.maxGap, "max-gap", time.Minute, "with --pace, the longest wait between two events; 0: no limit")
 	flags.StringVar(&o.job, "job", "", "remember in the stream, under this name, what was delivered: the same command goes on after a stop or a crash")
@@ -131,10 +130,10 @@ func (o *replayOptions) checkSpeed() error {
 }
 
 // atOnce is how many events are handed over at a time: at a rate, no more than
-// are due in a second.
+// are due in a tenth of a second, since a limiter lets so many pass beside it.
 func (o *replayOptions) atOnce(most int) int {
 	if o.rate > 0 {
-		return max(1, min(most, int(math.Floor(o.rate))))
+		return max(1, min(most, int(o.rate/10)))
 	}
 	return most
 }

@@ -64,6 +64,24 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 	}
 }
 
+func TestARefusalOfAllRequestsUnderWayIsToldOnce(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 0)
+	r.folders = 100
+	r.store(500)
+	var under sync.WaitGroup
+	under.Add(httpLanes)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		under.Done()
+		under.Wait()
+		http.Error(w, "no such index, says "+q.RemoteAddr, http.StatusBadRequest)
+	}))
+	t.Cleanup(server.Close)
+	if _, _, err := r.replay("--to", server.URL); err == nil || strings.Count(err.Error(), "it answers 400") != 1 {
+		t.Errorf("it says %v", err)
+	}
+}
+
 func TestAnEndpointThatIsAwayIsWaitedForAndItsSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 5)
@@ -225,7 +243,7 @@ func TestABatchEndsWithItsBytesOrItsEvents(t *testing.T) {
 	if diff := cmp.Diff([]int{17, 17, 11}, sizes); diff != "" {
 		t.Errorf("events in each request (-want +got):\n%s", diff)
 	}
-	if _, events := p.target.most(); events != 100 || httpPump(t, nil, "--batch", "7").o.atOnce(7) != 7 || httpPump(t, nil, "--rate", "2.5").o.atOnce(events) != 2 {
+	if _, events := p.target.most(); events != 100 || httpPump(t, nil, "--batch", "7").o.atOnce(7) != 7 || httpPump(t, nil, "--rate", "50").o.atOnce(events) != 5 || httpPump(t, nil, "--rate", "2.5").o.atOnce(events) != 1 {
 		t.Errorf("batches of %d", events)
 	}
 }
@@ -238,8 +256,8 @@ func TestARateIsKeptByAllFoldersTogether(t *testing.T) {
 		ended := make(chan replayResult)
 		for range 3 {
 			go func() {
-				for range 20 { // 200 events
-					if r := p.deliver(t.Context(), new(replayLane), itemsOf(10, 10)); r.err != nil {
+				for range 200 {
+					if r := p.deliver(t.Context(), new(replayLane), itemsOf(1, 10)); r.err != nil {
 						t.Error(r.err)
 					}
 				}
@@ -253,6 +271,33 @@ func TestARateIsKeptByAllFoldersTogether(t *testing.T) {
 			t.Errorf("600 events at 10 per second took %v", took)
 		}
 	})
+}
+
+func TestNoSecondSeesMuchMoreThanTheRateNotEvenTheFirst(t *testing.T) {
+	t.Parallel()
+	for rate, most := range map[string]int{"50": 55, "1000": 1100, "2.5": 3, "0.5": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var sent []time.Time
+			p := httpPump(t, func(r *http.Request) (*http.Response, error) {
+				body, err := io.ReadAll(r.Body)
+				for range strings.Count(string(body), ",") + 1 {
+					sent = append(sent, time.Now())
+				}
+				return answered(200), err
+			}, "--rate", rate)
+			for range 600 {
+				n := p.o.atOnce(100)
+				if r := p.deliver(t.Context(), new(replayLane), itemsOf(n, 10)); r.err != nil {
+					t.Fatal(r.err)
+				}
+			}
+			for i := range len(sent) - most {
+				if took := sent[i+most].Sub(sent[i]); took < time.Second-time.Millisecond {
+					t.Fatalf("--rate %s: %d events in %v, from the one at %d on", rate, most+1, took, i)
+				}
+			}
+		})
+	}
 }
 
 func TestAPaceKeepsTheTimeBetweenActions(t *testing.T) {

@@ -115,7 +115,7 @@ func (p *replayPump) run(ctx context.Context) error {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return errors.Join(err, p.last(cut))
+			return p.last(cut, err)
 		}
 		p.release()
 		p.start(ctx)
@@ -241,19 +241,31 @@ func (p *replayPump) look(ctx context.Context, waiting int) error {
 	return err
 }
 
-// last waits for what is being sent when everything else has ended.
-func (p *replayPump) last(cut context.CancelFunc) (err error) {
+// last waits for what is being sent when everything else has ended, and adds to
+// err why it ended what else fails for good. A target that refuses does so to all
+// that is under way: it is told once.
+func (p *replayPump) last(cut context.CancelFunc, err error) error {
 	grace := time.AfterFunc(replayLast, cut)
 	defer grace.Stop()
 	for p.busy > 0 {
 		failed := p.landed(<-p.results)
-		if failed != nil && !errors.Is(failed, context.Canceled) && p.mayWork(failed) {
-			failed = nil // it would have been tried again
+		if failsForGood(failed) && !failsForGood(err) && !errors.Is(failed, context.Canceled) {
+			err = errors.Join(err, failed)
 		}
-		err = errors.Join(err, failed)
 	}
 	p.settle()
 	return err
+}
+
+// ahead counts the events that were confirmed while one before them was not: the
+// stream remembers one place only.
+func (p *replayPump) ahead() (n int) {
+	for _, item := range p.hand {
+		if item.done && item.msgID != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // next is the first sequence that is not done with, 0 when all are.

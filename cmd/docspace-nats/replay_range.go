@@ -111,7 +111,7 @@ func (o *replayOptions) kept(prefix string, end uint64) map[string]string {
 	}
 }
 
-var errOtherJob = errors.New("it was begun with another range or target; go on with the command it was begun with, give this one another name, or remove the consumer, and with it the job")
+var errOtherJob = errors.New("it was begun with another range or target")
 
 // spanOf is the span that a job keeps.
 func (o *replayOptions) spanOf(kept map[string]string, prefix string) (replaySpan, error) {

@@ -44,6 +44,9 @@ func (o *replayOptions) open(ctx context.Context, nc *nats.Conn, cfg NATSConfig,
 	switch {
 	case o.toPrefix != "":
 		to, err := publisher.NewRepublisher(ctx, nc, publisher.RepublishOptions{Stream: cfg.Stream, Domain: cfg.JSDomain, Prefix: cfg.SubjectPrefix, To: o.toPrefix})
+		if wrong := new(publisher.PrefixError); errors.As(err, &wrong) {
+			return nil, usagef("--to-prefix: %w", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("--to-prefix: %w", err)
 		}

@@ -170,7 +170,9 @@ func TestAReplayDeliversTheRangeItIsGiven(t *testing.T) {
 		{[]string{"--seq", "3..7"}, r.ids[2:7], "replay: 5 of 5 events"},
 		{[]string{"--seq", "19.."}, r.ids[18:], "replay: 3 of 3 events"},
 		{[]string{"--seq", "..2"}, r.ids[:2], "2 events read, 2 sent"},
-		{[]string{"--seq", "500..600"}, nil, "0 events read, 0 sent"},
+		{[]string{"--seq", "500..600"}, nil, "replay: no event matched; the stream ends with #21: "},
+		{[]string{"--folder", "99"}, nil, "replay: no event matched; "},
+		{[]string{"--event", "file.copied"}, nil, "replay: no event matched; "},
 		{[]string{"--from", at}, r.ids[10:], ""},
 		{[]string{"--from", "1h", "--until", at}, r.ids[:10], "replay: 10 of 10 events"},
 		{[]string{"--seq", "5..", "--until", at}, r.ids[4:10], ""},
@@ -202,10 +204,10 @@ func TestAReplayIsRefusedWhoseEventsWouldComeBackOrGoNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for prefix, want := range map[string]string{
-		"docspace": "stream DOCSPACE, which the events are read from, listens on docspace.folder.> itself",
+		"docspace": "stream DOCSPACE, which the events are read from, listens on docspace.folder.> itself: they",
 		"wide":     "listens on wide.folder.> itself (wide.*.42.>)",
 		"copy":     "takes over what stream COPY stores: they would come back into it; take another prefix",
-		"nowhere":  "no stream listens on nowhere.folder.>; create one, as with nats stream add --subjects 'nowhere.folder.>'",
+		"nowhere":  "no stream listens on nowhere.folder.>; correct the prefix, or create one, as with nats stream add NOWHERE --subjects 'nowhere.folder.>' --defaults",
 	} {
 		_, _, err := r.replay("--to-prefix", prefix)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -242,6 +244,37 @@ func TestAReplayWithoutAJobTellsWhereToGoOn(t *testing.T) {
 	r.holds(hook.received())
 }
 
+// No more comes again than the stop has said, and of one folder nothing does.
+func TestAJobThatIsStoppedRemembersWhatTheEndpointHasConfirmed(t *testing.T) {
+	t.Parallel()
+	for _, folders := range []int{1, 20} {
+		r := newTailRig(t, 0)
+		r.folders = folders
+		r.store(1000)
+		hook := newWebhook(t, 1, 0)
+		line := []string{"--job", "siem", "--to", hook.url, "--batch", "7"}
+		ctx, stop := context.WithCancel(t.Context())
+		go func() {
+			defer stop()
+			waitUntil(t, "events are confirmed", func() bool { return len(hook.received()) > 100 })
+		}()
+		_, _, err := r.replayWithin(ctx, append(line, "--rate", "400")...)
+		const stopped = "stopped before the end of the range; the same command goes on"
+		if err == nil || !strings.HasPrefix(err.Error(), stopped) {
+			t.Fatalf("stopped with %v", err)
+		}
+		again := 0
+		_, _ = fmt.Sscanf(strings.TrimPrefix(err.Error(), stopped), ", and sends %d event", &again) // says nothing of none
+		if _, _, err := r.replay(line...); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(hook.received()); got != 1000+again || folders == 1 && again > 0 {
+			t.Errorf("%d folders: %d events came, %d of them again, as it said", folders, got, again)
+		}
+		r.holds(hook.received())
+	}
+}
+
 func TestAJobGoesOnWithItsCommandOnlyAndKeepsItsEnd(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 300)
@@ -263,7 +296,7 @@ func TestAJobGoesOnWithItsCommandOnlyAndKeepsItsEnd(t *testing.T) {
 	r.store(5) // after the job has begun
 	for _, other := range [][]string{{"--folder", "1"}, {"--event-until", "1m"}} {
 		if _, _, err := r.replay(append(slices.Clone(line), other...)...); err == nil ||
-			!strings.Contains(err.Error(), "job once, consumer replay_once of stream DOCSPACE: it was begun with another range or target") &&
+			!strings.Contains(err.Error(), "job once, consumer replay_once of stream DOCSPACE: it was begun with another range or target; go on with the command it was begun with, give this one another name, or drop the job: nats consumer rm DOCSPACE replay_once") &&
 				!strings.Contains(err.Error(), "consumer replay_once of stream DOCSPACE exists with other settings") {
 			t.Errorf("%q: %v", other, err)
 		}
@@ -339,7 +372,7 @@ func TestAReplayIsNoFasterThanItShouldBe(t *testing.T) {
 		args  []string
 		least time.Duration
 	}{
-		{[]string{"--rate", "100"}, 190 * time.Millisecond}, // the first hundred may come at once
+		{[]string{"--rate", "100"}, 1090 * time.Millisecond}, // the first ten may come at once
 		{[]string{"--pace", "18000", "--seq", "..12"}, 11 * 200 * time.Millisecond},
 		{[]string{"--pace", "1", "--max-gap", "20ms"}, 119 * 20 * time.Millisecond},
 	} {

@@ -198,6 +198,21 @@ func TestAnEventAboutTheConnectorHasItsNameForACode(t *testing.T) {
 	}
 }
 
+func TestALineOfAChangedMarkTellsTheCommandAndTheNumbers(t *testing.T) {
+	t.Parallel()
+	again, skipped := int64(263), int64(0)
+	for reason, want := range map[string]string{
+		"reset":            `"42" reset: 263 again, 0 skipped "siem was down"`,
+		"\x1b[31mx (late)": `"42" changed: 263 again, 0 skipped "siem was down"`,
+	} {
+		e := schema.Origin{Portal: "docs.example.com", SourceBase: "https://docs.example.com", Folder: 42}.
+			Connector(schema.MarkChanged, 7, schema.Live, happened, schema.Connector{Reason: reason, Detail: "siem was down", Again: &again, Skipped: &skipped})
+		if got := string(Text(nil, &e, Style{})); !strings.HasSuffix(got, "  "+want) {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+}
+
 func TestAnEmptyEventIsALineToo(t *testing.T) {
 	t.Parallel()
 	if _, _, err := parseCEF(string(CEF(nil, &schema.Event{}))); err != nil {

@@ -1,6 +1,7 @@
 package line
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -152,7 +153,10 @@ func appendDetails(dst []byte, e *schema.Event) []byte {
 		p.word(strconv.Itoa(l.Value))
 		p.say("", l.Period, "")
 	}
-	if c := d.Connector; c != nil {
+	if c := d.Connector; c != nil && c.Again != nil && c.Skipped != nil {
+		p.word(fmt.Sprintf("%s: %d again, %d skipped", command(c.Reason), *c.Again, *c.Skipped))
+		p.say("", c.Detail, "")
+	} else if c != nil {
 		p.say("", c.Detail, c.Reason)
 	}
 	if d.Outcome == schema.Failure {
@@ -193,6 +197,15 @@ func (p *phrase) say(what, text, instead string) {
 	}
 	p.word(what)
 	p.b = strconv.AppendQuote(p.b, schema.Text(text))
+}
+
+// command is what changed a mark, if it is one we know: it stands outside quotes.
+func command(reason string) string {
+	switch reason {
+	case "reset", "set", "import":
+		return reason
+	}
+	return "changed"
 }
 
 func linkTitle(l *schema.Link) string {
