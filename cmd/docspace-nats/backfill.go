@@ -96,7 +96,7 @@ func (b *backfill) run(ctx context.Context) error {
 	}
 	defer b.portal.Close()
 	var disconnect func()
-	of := client{name: "backfill " + b.o.job, wait: onceWaits, own: true, tell: b.tell}
+	of := client{name: "backfill " + b.o.job, wait: onceWaits, own: true, anew: b.o.begins(), tell: b.tell}
 	if b.nc, disconnect, err = of.connect(ctx, b.cfg.NATS); err != nil {
 		return err
 	}

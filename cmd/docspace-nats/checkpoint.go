@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -30,7 +29,7 @@ folder has been published, and lies in the stream beside the events.
 It needs the settings and the NATS user of the connector, which may run or not;
 show and export need the NATS_* settings only. Without NATS_URL it uses the server
 inside the connector that runs with NATS_DATA_DIR on this machine, or starts that
-server for as long as it works.
+server for as long as it works. Only import may do so where no connector ever ran.
 
 set, reset and import say in one sentence and in numbers what they will do before
 they do it. Each change is one commit with an event connector.mark_changed, which
@@ -78,14 +77,15 @@ type markKeeper struct {
 	close  func()
 }
 
-// An opener opens the stream: publisher.Attach or publisher.Open.
-type opener func(context.Context, *nats.Conn, publisher.Options) (*publisher.JetStream, error)
-
-// keepMarks connects to the stream.
-func keepMarks(ctx context.Context, name string, cfg NATSConfig, open opener, stderr io.Writer) (*markKeeper, error) {
-	nc, disconnect, err := client{name: name, own: true, tell: teller(name, stderr)}.connect(ctx, cfg)
+// keepMarks connects to the stream, which is created if anew and absent.
+func keepMarks(ctx context.Context, name string, cfg NATSConfig, anew bool, stderr io.Writer) (*markKeeper, error) {
+	nc, disconnect, err := client{name: name, own: true, anew: anew, tell: teller(name, stderr)}.connect(ctx, cfg)
 	if err != nil {
 		return nil, err
+	}
+	open := publisher.Attach
+	if anew {
+		open = publisher.Open
 	}
 	ledger, err := open(ctx, nc, streamOptions(cfg))
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"docspace-nats/poller"
-	"docspace-nats/publisher"
 )
 
 func checkpointSetCommand() *cobra.Command {
@@ -129,7 +128,7 @@ func (o *changeOptions) run(cmd *cobra.Command, folders []string, move poller.Mo
 	for _, id := range ids {
 		moves = append(moves, folderMove{id, move})
 	}
-	return o.change(cmd, cfg, publisher.Attach, moves)
+	return o.change(cmd, cfg, false, moves)
 }
 
 // A folderMove is what is to be done to a folder's mark.
@@ -138,10 +137,11 @@ type folderMove struct {
 	poller.Move
 }
 
-// change plans every change before it makes the first.
-func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, moves []folderMove) error {
+// change plans every change before it makes the first. The stream is created if anew and
+// absent.
+func (o *changeOptions) change(cmd *cobra.Command, cfg Config, anew bool, moves []folderMove) error {
 	ctx, name := cmd.Context(), "checkpoint "+cmd.Name()
-	keeper, err := keepMarks(ctx, name, cfg.NATS, open, cmd.ErrOrStderr())
+	keeper, err := keepMarks(ctx, name, cfg.NATS, anew, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,6 @@ import (
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
-	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
 
@@ -67,7 +66,7 @@ func atMostOneFile(cmd *cobra.Command, args []string) error {
 }
 
 func exportMarks(ctx context.Context, cfg NATSConfig, file []string, stdout, stderr io.Writer) error {
-	keeper, err := keepMarks(ctx, "checkpoint export", cfg, publisher.Attach, stderr)
+	keeper, err := keepMarks(ctx, "checkpoint export", cfg, false, stderr)
 	if err != nil {
 		return err
 	}
@@ -160,20 +159,12 @@ them, because it is another one, its consumers never see them.`,
 			if err != nil {
 				return err
 			}
-			return o.change(cmd, cfg, o.opener(), moves)
+			return o.change(cmd, cfg, !o.dryRun, moves) // what is only tried creates nothing
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "also folders that have a mark; what that publishes again or skips is told")
 	o.register(cmd.Flags())
 	return cmd
-}
-
-// opener opens the stream as an import does: what is only tried creates nothing.
-func (o *changeOptions) opener() opener {
-	if o.dryRun {
-		return publisher.Attach
-	}
-	return publisher.Open
 }
 
 // importMoves reads a file of marks.

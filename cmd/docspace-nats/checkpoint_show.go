@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"docspace-nats/checkpoint"
-	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
 
@@ -45,7 +44,7 @@ or were skipped by checkpoint set, counted from the anchor.`,
 }
 
 func showMarks(ctx context.Context, cfg NATSConfig, folders []int, asJSON bool, stdout, stderr io.Writer) error {
-	keeper, err := keepMarks(ctx, "checkpoint show", cfg, publisher.Attach, stderr)
+	keeper, err := keepMarks(ctx, "checkpoint show", cfg, false, stderr)
 	if err != nil {
 		return err
 	}

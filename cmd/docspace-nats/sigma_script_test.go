@@ -9,7 +9,6 @@ import (
 
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace/docspacetest"
-	"docspace-nats/publisher"
 )
 
 // A person acts on a stage. The words of scenarios are these methods: what
@@ -298,7 +297,7 @@ func unmarked(s *stage) {
 
 // remarked has a room published again.
 func remarked(s *stage) {
-	keeper, err := keepMarks(s.t.Context(), "checkpoint reset", s.cfg.NATS, publisher.Attach, io.Discard)
+	keeper, err := keepMarks(s.t.Context(), "checkpoint reset", s.cfg.NATS, false, io.Discard)
 	if err != nil {
 		s.t.Fatal(err)
 	}
