@@ -50,9 +50,9 @@ func cancelJob(ctx context.Context, nc *nats.Conn, o publisher.Options, name str
 	}
 	row := rows[0]
 	if row.Processes > 0 {
-		return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", row.Processes, name)
+		return fmt.Errorf("job %s is worked on by %s; stop that first (an interrupt pauses the job), then cancel it", name, counted(row.Processes, "process"))
 	}
-	question := fmt.Sprintf("Delete job %s, which is %s, with %d stored rows of %d folders (stream %s)?", name, row.State, row.Stored, row.Folders, row.Stream)
+	question := fmt.Sprintf("Delete job %s, which is %s, with %s of %s stored (stream %s)?", name, row.State, counted(row.Stored, "row"), counted(row.Folders, "folder"), row.Stream)
 	if err := consent(cmd, yes, question); err != nil {
 		return err
 	}

@@ -369,14 +369,14 @@ func TestAnInterruptPausesAJobAndTheSameCommandGoesOn(t *testing.T) {
 
 	refused := run("cancel", "slow", "--yes")
 	<-refused.ended
-	if text := refused.stderr.String(); refused.err == nil || !strings.Contains(text, "1 processes work on job slow; stop them first") {
+	if text := refused.stderr.String(); refused.err == nil || !strings.Contains(text, "job slow is worked on by 1 process; stop that first") {
 		t.Errorf("%v\n%s", refused.err, text)
 	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	<-p.ended
-	if text := p.stderr.String(); p.cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(text, "paused: 0 of 1 folders, ") ||
+	if text := p.stderr.String(); p.cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(text, "paused: 0 of 1 folder, ") ||
 		!strings.Contains(text, "go on with docspace-nats backfill --job slow") {
 		t.Errorf("%v\n%s", p.err, text)
 	}
@@ -403,7 +403,7 @@ func TestAConnectorAndABackfillIntoTheLiveStreamReadTheSameRoomsAndStoreEachRowO
 	connector := start(t, exec.Command(program(t), "run", "--once"), env...)
 	job.finish(t)
 	connector.finish(t)
-	if text := job.stderr.String(); !strings.Contains(text, "complete: 3 folders are read to their newest row") {
+	if text := job.stderr.String(); !strings.Contains(text, "complete: read to their newest row: 3 folders") {
 		t.Error(text)
 	}
 	// In which mode a room's creation is stored depends on the second the connector began in.

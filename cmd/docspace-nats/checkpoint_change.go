@@ -152,7 +152,7 @@ func (o *changeOptions) change(cmd *cobra.Command, cfg Config, anew bool, moves 
 	talk := &markTalk{in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), o: o}
 	plans, err := keeper.plan(ctx, moves, talk)
 	if err != nil {
-		return err
+		return cfg.DocSpace.refused(err)
 	}
 	if o.dryRun || len(plans) == 0 {
 		return talk.finish()
