@@ -96,7 +96,7 @@ func (b *backfill) run(ctx context.Context) error {
 	}
 	defer b.portal.Close()
 	var disconnect func()
-	of := client{name: "backfill " + b.o.job, wait: onceWaits, own: true, tell: b.tell}
+	of := client{name: "backfill " + b.o.job, wait: onceWaits, own: true, anew: b.o.begins(), tell: b.tell}
 	if b.nc, disconnect, err = of.connect(ctx, b.cfg.NATS); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (b *backfill) run(ctx context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return errors.New("docspace-nats backfill: stopped before it began; nothing was stored")
 	}
-	return err
+	return b.cfg.DocSpace.refused(err)
 }
 
 // intoJob works on a job in a stream of its own.
@@ -143,7 +143,10 @@ func (b *backfill) intoJob(ctx context.Context) error {
 		job.Rows = p.Rows
 	}
 	if b.o.dryRun {
-		return p.print(b.stdout, b.o.asJSON)
+		return b.show(p)
+	}
+	if err := b.unread(p); err != nil {
+		return err
 	}
 	b.tell("job %s: %s", b.o.job, p)
 	return b.work(ctx, job)

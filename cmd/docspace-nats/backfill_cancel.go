@@ -53,7 +53,7 @@ func cancelJob(ctx context.Context, nc *nats.Conn, o publisher.Options, name str
 	if err := idle(row.Processes, name); err != nil {
 		return err
 	}
-	question := fmt.Sprintf("Delete job %s, which is %s, with %d stored rows of %d folders (stream %s)?", name, row.State, row.Stored, row.Folders, row.Stream)
+	question := fmt.Sprintf("Delete job %s, which is %s, with %s of %s stored (stream %s)?", name, row.State, counted(row.Stored, "row"), counted(row.Folders, "folder"), row.Stream)
 	if err := consent(cmd, yes, question); err != nil {
 		return err
 	}
@@ -75,5 +75,5 @@ func idle(processes int, name string) error {
 	if processes == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d processes work on job %s; stop them first (an interrupt pauses the job), then cancel it", processes, name)
+	return fmt.Errorf("job %s is worked on by %s; stop that first (an interrupt pauses the job), then cancel it", name, counted(processes, "process"))
 }

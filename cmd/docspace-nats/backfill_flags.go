@@ -83,6 +83,11 @@ func (o *backfillOptions) check() error {
 	return nil
 }
 
+// begins reports whether this may be the first to store into a stream.
+func (o *backfillOptions) begins() bool {
+	return !o.dryRun && o.folders != "" && o.folders != foldersWatched
+}
+
 func (o *backfillOptions) checkLive() error {
 	switch {
 	case o.to != "":

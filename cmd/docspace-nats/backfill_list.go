@@ -37,6 +37,10 @@ it) or complete.`,
 				if err != nil {
 					return err
 				}
+				if len(rows) == 0 && !asJSON {
+					fmt.Fprintf(cmd.ErrOrStderr(), "there are no jobs beside stream %s; docspace-nats backfill --help tells how to create one\n", o.Stream)
+					return nil
+				}
 				return printJobs(cmd.OutOrStdout(), rows, asJSON)
 			})
 		},

@@ -46,10 +46,13 @@ func (b *backfill) intoLive(ctx context.Context) error {
 		return err
 	}
 	if b.o.dryRun {
-		return p.print(b.stdout, b.o.asJSON)
+		return b.show(p)
+	}
+	if err := b.unread(p); err != nil {
+		return err
 	}
 	if skipped := len(ids) - len(open); skipped > 0 {
-		b.tell("%d rooms were read from another moment on, and are left as they are", skipped)
+		b.tell("rooms that were read from another moment on, and are left as they are: %d", skipped)
 	}
 	b.tell("into stream %s: %s", b.cfg.NATS.Stream, p)
 	return b.workLive(ctx, p, options, poller.Options{Anchor: from, Began: now})
@@ -76,7 +79,7 @@ func (b *backfill) workLive(ctx context.Context, p *backfillPlan, options publis
 	case err != nil:
 		return err
 	}
-	b.tell("complete: %d folders are read to their newest row; connectors go on with those they are told to watch (DOCSPACE_FOLDERS)", len(p.Folders))
+	b.tell("complete: read to their newest row: %s; connectors go on with those they are told to watch (DOCSPACE_FOLDERS)", counted(len(p.Folders), "folder"))
 	return nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -71,6 +72,12 @@ func (p *backfillPlan) open() (ids []int) {
 func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 	asks, ctx := errgroup.WithContext(ctx)
 	asks.SetLimit(b.cfg.Poll.MaxInFlight)
+	things := "folders"
+	if len(p.Folders) == 1 {
+		things = "folder"
+	}
+	shown := startProgress("backfill: counted", things, int64(len(p.Folders)), b.stderr)
+	defer shown.finish()
 	for i := range p.Folders {
 		f := &p.Folders[i]
 		asks.Go(func() error {
@@ -82,6 +89,7 @@ func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 				return err
 			}
 			f.Rows = page.Total
+			shown.add(1)
 			return nil
 		})
 	}
@@ -103,6 +111,41 @@ func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 	return nil
 }
 
+// show prints the plan of a dry run.
+func (b *backfill) show(p *backfillPlan) error {
+	return errors.Join(p.print(b.stdout, b.o.asJSON), p.noneReadable())
+}
+
+// unread tells which folders cannot be read, before the others are.
+func (b *backfill) unread(p *backfillPlan) error {
+	if err := p.noneReadable(); err != nil {
+		return err
+	}
+	for _, f := range p.Folders {
+		if f.Error != "" {
+			b.tell("folder %d cannot be read: %s", f.Folder, f.Error)
+		}
+	}
+	return nil
+}
+
+// noneReadable is an error when no folder can be read.
+func (p *backfillPlan) noneReadable() error {
+	var errs []error
+	for _, f := range p.Folders {
+		if f.Error == "" {
+			return nil
+		}
+		if len(errs) < fewFolders {
+			errs = append(errs, fmt.Errorf("folder %d: %s", f.Folder, f.Error))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w\nnone of the folders can be read (%d), and nothing was stored; check their ids, and that the account sees them", errors.Join(errs...), len(p.Folders))
+}
+
 // requestsFor returns how many requests it takes to read so many rows: neighbouring
 // pages share a row, and the first and the last are asked for twice.
 func requestsFor(rows int) int { return max(0, rows+docspace.MaxPage-2)/(docspace.MaxPage-1) + 2 }
@@ -116,7 +159,7 @@ func (p *backfillPlan) sum(requests int) {
 
 // String is the plan in one line.
 func (p *backfillPlan) String() string {
-	s := fmt.Sprintf("%d rows of %d folders%s", p.Rows, len(p.Folders), p.window())
+	s := fmt.Sprintf("%s of %s%s", counted(p.Rows, "row"), counted(len(p.Folders), "folder"), p.window())
 	if p.Stored > 0 {
 		s += fmt.Sprintf(", %d of them are stored", p.Stored)
 	}
@@ -134,7 +177,7 @@ func (p *backfillPlan) window() (s string) {
 }
 
 func (p *backfillPlan) cost() string {
-	s := fmt.Sprintf("about %d requests", p.Requests)
+	s := fmt.Sprintf("about %s", counted(p.Requests, "request"))
 	if p.PerMinute == 0 {
 		return s + ", as fast as the portal answers"
 	}

@@ -70,4 +70,4 @@ func (l talliedLedger) Commit(ctx context.Context, folder int, events []schema.E
 }
 
 // ofFolders says how many folders are read to their end.
-func ofFolders(over, all int) string { return fmt.Sprintf("%d of %d folders", over, all) }
+func ofFolders(over, all int) string { return fmt.Sprintf("%d of %s", over, counted(all, "folder")) }

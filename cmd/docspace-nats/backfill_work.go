@@ -219,13 +219,13 @@ func (b *backfill) ended(ctx context.Context, w *backfillWorker, err error) erro
 	}
 	switch {
 	case ctx.Err() != nil:
-		b.tell("paused: %s, %d rows are stored; go on with docspace-nats backfill --job %s", w.folders(), w.tally.rows(), b.o.job)
+		b.tell("paused: %s, stored %s; go on with docspace-nats backfill --job %s", w.folders(), counted(w.tally.rows(), "row"), b.o.job)
 		return errReported
 	case unread > 0:
-		b.tell("%d folders were not read to their end; docspace-nats backfill --job %s tries them again", unread, b.o.job)
+		b.tell("not read to their end: %s; docspace-nats backfill --job %s tries again", counted(unread, "folder"), b.o.job)
 		return errReported
 	}
-	b.tell("job %s is complete: %s, %d rows in stream %s, on %s", b.o.job, w.folders(), w.tally.rows(), w.ledger.Stream(), b.jobSubjects())
+	b.tell("job %s is complete: %s, %s in stream %s, on %s", b.o.job, w.folders(), counted(w.tally.rows(), "row"), w.ledger.Stream(), b.jobSubjects())
 	return nil
 }
 

@@ -154,7 +154,7 @@ func (c *checker) admitted(ctx context.Context) bool {
 	case errors.Is(err, docspace.ErrNotKey), isNotFound(err): // a token, or a portal before 3.1, which has no keys
 		return c.signedIn(ctx)
 	case errors.Is(err, docspace.ErrUnauthorized):
-		c.say("credentials", broken, "the portal refuses %s; create an API key under Developer tools, or check that it is not expired or disabled", c.secret())
+		c.say("credentials", broken, "the portal refuses %s; create an API key under Developer tools, or check that it is not expired or disabled", c.cfg.DocSpace.secret())
 		return false
 	case err != nil:
 		c.say("credentials", broken, "%v", err)
@@ -188,10 +188,10 @@ func (c *checker) signedIn(ctx context.Context) bool {
 	account, err := c.portal.Self(ctx)
 	switch {
 	case errors.Is(err, docspace.ErrUnauthorized) && c.cfg.DocSpace.apiKey().set():
-		c.say("credentials", broken, "%s: %v; portals before 3.1 take no API keys, but a user name with a password", c.secret(), err)
+		c.say("credentials", broken, "%s: %v; portals before 3.1 take no API keys, but a user name with a password", c.cfg.DocSpace.secret(), err)
 		return false
 	case errors.Is(err, docspace.ErrUnauthorized):
-		c.say("credentials", broken, "%s: %v", c.secret(), err)
+		c.say("credentials", broken, "%s: %v", c.cfg.DocSpace.secret(), err)
 		return false
 	case errors.Is(err, docspace.ErrScope):
 		c.say("credentials", fine, "accepted")
@@ -207,9 +207,17 @@ func (c *checker) signedIn(ctx context.Context) bool {
 	return true
 }
 
+// refused names the setting of credentials that the portal refuses.
+func (d DocSpaceConfig) refused(err error) error {
+	if !errors.Is(err, docspace.ErrUnauthorized) {
+		return err
+	}
+	return fmt.Errorf("the portal refuses %s: %w", d.secret(), err)
+}
+
 // secret names the setting the credentials come from.
-func (c *checker) secret() string {
-	switch d := c.cfg.DocSpace; {
+func (d DocSpaceConfig) secret() string {
+	switch {
 	case d.apiKey().set():
 		return d.apiKey().name()
 	case d.token().set():

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
@@ -30,7 +29,7 @@ folder has been published, and lies in the stream beside the events.
 It needs the settings and the NATS user of the connector, which may run or not;
 show and export need the NATS_* settings only. Without NATS_URL it uses the server
 inside the connector that runs with NATS_DATA_DIR on this machine, or starts that
-server for as long as it works.
+server for as long as it works. Only import may do so where no connector ever ran.
 
 set, reset and import say in one sentence and in numbers what they will do before
 they do it. Each change is one commit with an event connector.mark_changed, which
@@ -82,8 +81,8 @@ type markKeeper struct {
 type opener func(context.Context, *nats.Conn, publisher.Options) (*publisher.JetStream, error)
 
 // keepMarks connects to the stream.
-func keepMarks(ctx context.Context, name string, cfg NATSConfig, open opener, stderr io.Writer) (*markKeeper, error) {
-	nc, disconnect, err := client{name: name, own: true, tell: teller(name, stderr)}.connect(ctx, cfg)
+func keepMarks(ctx context.Context, of client, cfg NATSConfig, open opener) (*markKeeper, error) {
+	nc, disconnect, err := of.connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -141,10 +141,13 @@ type folderMove struct {
 	poller.Move
 }
 
-// change plans every change before it makes the first.
+// change plans every change before it makes the first. The stream is created if anew and
+// absent.
 func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, moves []folderMove) error {
 	ctx, name := cmd.Context(), "checkpoint "+cmd.Name()
-	keeper, err := keepMarks(ctx, name, cfg.NATS, open, cmd.ErrOrStderr())
+	of := client{name: name, own: true, tell: teller(name, cmd.ErrOrStderr())}
+	of.anew = !o.dryRun && cmd.Name() == poller.ImportMark // what is only tried creates nothing
+	keeper, err := keepMarks(ctx, of, cfg.NATS, open)
 	if err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, move
 	talk := &markTalk{in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), o: o}
 	plans, err := keeper.plan(ctx, moves, talk)
 	if err != nil {
-		return err
+		return cfg.DocSpace.refused(err)
 	}
 	create := len(plans) > 0 && keeper.ledger.Absent()
 	if create {

@@ -67,7 +67,7 @@ func atMostOneFile(cmd *cobra.Command, args []string) error {
 }
 
 func exportMarks(ctx context.Context, cfg NATSConfig, file []string, stdout, stderr io.Writer) error {
-	keeper, err := keepMarks(ctx, "checkpoint export", cfg, publisher.Attach, stderr)
+	keeper, err := keepMarks(ctx, client{name: "checkpoint export", own: true, tell: teller("checkpoint export", stderr)}, cfg, publisher.Attach)
 	if err != nil {
 		return err
 	}

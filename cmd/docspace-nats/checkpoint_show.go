@@ -47,7 +47,7 @@ REASON says why a folder is in a state other than watching or backfilling.`,
 }
 
 func showMarks(ctx context.Context, cfg NATSConfig, folders []int, asJSON bool, stdout, stderr io.Writer) error {
-	keeper, err := keepMarks(ctx, "checkpoint show", cfg, publisher.Attach, stderr)
+	keeper, err := keepMarks(ctx, client{name: "checkpoint show", own: true, tell: teller("checkpoint show", stderr)}, cfg, publisher.Attach)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ import (
 type client struct {
 	name string        // the server shows it
 	wait time.Duration // for a server named in NATS_URL, less than zero: until it is there
-	own  bool          // without NATS_URL, start the embedded server if no connector runs it
+	own  bool          // without NATS_URL, start the embedded server of a connector that does not run
+	anew bool          // the same, also in a directory no connector ever ran with
 	tell func(format string, args ...any)
 }
 
@@ -52,7 +53,7 @@ func (c client) connect(ctx context.Context, cfg NATSConfig) (nc *nats.Conn, dis
 	} else {
 		nc, err = connectInner(ctx, cfg, options)
 	}
-	if c.own && errors.Is(err, publisher.ErrLocalNotRunning) {
+	if errors.Is(err, publisher.ErrLocalNotRunning) && (c.anew || c.own && publisher.LocalUsed(cfg.DataDir)) {
 		c.tell("no connector runs with NATS_DATA_DIR=%s; its NATS server is started until this command ends", cfg.DataDir)
 		return connectOwn(ctx, cfg, options)
 	}

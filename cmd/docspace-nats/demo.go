@@ -32,11 +32,13 @@ func demoCommand() *cobra.Command {
 		Short: "Show everything in one process: simulated portal, NATS, events",
 		Long: `demo needs nothing: it starts a simulated DocSpace portal with people at work, a
 NATS server with JetStream, and the connector between them, and prints every
-event as a consumer of the stream receives it.
+event as a consumer of the stream receives it. It begins with a line that, given to
+another shell, points status, tail, verify, backfill and checkpoint at it.
 
 At the end it compares the rows the portal made with what the consumer read
 back, in one line. Exit status 0 when nothing is lost, duplicated or out of
-order, 1 otherwise.`,
+order, 1 otherwise. What a checkpoint reset has had stored again counts as
+duplicated.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.lasts < 0 || o.rate <= 0 || o.rate > 1000 || o.rooms < 1 || o.rooms > 1000 {
@@ -81,7 +83,9 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) error {
 	defer reader.close()
 	fmt.Fprintf(stdout, "A simulated portal with %d rooms and the connector are running (seed %d).\n", o.rooms, o.seed)
 	fmt.Fprintf(stdout, "Any NATS client can listen:  nats -s %s sub --stream %s --all '%s'\n", c.local.URL(), c.ledger.Stream(), c.ledger.EventSubjects())
-	fmt.Fprintf(stdout, "So can tail:                 NATS_URL=%s docspace-nats tail\n\n", c.local.URL())
+	fmt.Fprintf(stdout, "So can tail:                 NATS_URL=%s docspace-nats tail\n", c.local.URL())
+	fmt.Fprintf(stdout, "For the other commands, in another terminal (the key is no secret: it opens this simulated portal only):\n")
+	fmt.Fprintf(stdout, "export DOCSPACE_URL=%s DOCSPACE_API_KEY=%s NATS_URL=%s\n\n", address, portal.APIKey(), c.local.URL())
 
 	if err := c.work(ctx, portal, o); err != nil {
 		return err

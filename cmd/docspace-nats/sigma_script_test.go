@@ -298,7 +298,7 @@ func unmarked(s *stage) {
 
 // remarked has a room published again.
 func remarked(s *stage) {
-	keeper, err := keepMarks(s.t.Context(), "checkpoint reset", s.cfg.NATS, publisher.Attach, io.Discard)
+	keeper, err := keepMarks(s.t.Context(), client{name: "checkpoint reset", tell: teller("checkpoint reset", io.Discard)}, s.cfg.NATS, publisher.Attach)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func runStatus(ctx context.Context, cfg NATSConfig, o statusOptions, stdout, std
 	tell := teller("status", stderr)
 	// A server for the time of a watch would keep the connector from starting, and
 	// one for each check might.
-	own := cfg.URL == "" && o.every == 0 && !o.attention && publisher.LocalUsed(cfg.DataDir)
+	own := o.every == 0 && !o.attention
 	nc, disconnect, err := client{name: "status", own: own, tell: tell}.connect(ctx, cfg)
 	if err != nil {
 		return stopped(ctx, err)

@@ -120,11 +120,11 @@ func (r *statusReport) summary() string {
 			states = append(states, fmt.Sprintf("%d %s", n, state))
 		}
 	}
-	s := fmt.Sprintf("%d folders", t.Folders)
+	s := counted(t.Folders, "folder")
 	if len(states) > 0 {
 		s += " (" + strings.Join(states, ", ") + ")"
 	}
-	s += fmt.Sprintf(", %d rows accounted for, %s unread", t.Accounted, unreadText(t.Unread))
+	s += fmt.Sprintf(", %s accounted for, %s unread", counted(t.Accounted, "row"), unreadText(t.Unread))
 	if t.Unread != nil && t.Unknown > 0 {
 		s += fmt.Sprintf(", not known of %d", t.Unknown)
 	}

@@ -200,7 +200,7 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 	p := poller.New(portal, ledger, poller.Options{
 		Now: portal.Now, To: to, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
 	})
-	return o.print(stdout, tell, o.verify(ctx, p, folders, stderr))
+	return o.print(stdout, tell, o.verify(ctx, p, cfg.DocSpace, folders, stderr))
 }
 
 // stream returns the stream to verify, and the time up to which rows are stored in
@@ -222,12 +222,12 @@ func (o verifyOptions) stream(ctx context.Context, nc *nats.Conn, cfg NATSConfig
 }
 
 // verify compares the folders until ctx ends.
-func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, folders []int, stderr io.Writer) []verified {
+func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account DocSpaceConfig, folders []int, stderr io.Writer) []verified {
 	bar := startProgress("verify", "rows", 0, stderr)
 	defer bar.finish()
 	var all []verified
 	var known int64
-	done := func(n int) { bar.note(fmt.Sprintf("%d of %d folders", n, len(folders))) }
+	done := func(n int) { bar.note(ofFolders(n, len(folders))) }
 	done(0)
 	for i, folder := range folders {
 		verdict, err := p.Verify(ctx, folder, poller.VerifyOptions{
@@ -237,7 +237,7 @@ func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, folders []i
 		})
 		one := verified{Verdict: verdict, Equal: err == nil && verdict.Equal()}
 		if err != nil {
-			one.Error = err.Error()
+			one.Error = account.refused(err).Error()
 		}
 		all = append(all, one)
 		done(i + 1)
