@@ -32,7 +32,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -145,7 +147,7 @@ type JetStream struct {
 	fit      atomic.Int64 // events one commit takes: MaxEvents, or what the server said
 	portion  int          // events one scan reads
 	findings Findings
-	created  []string     // streams
+	created  names        // of streams
 	absent   bool         // the stream is
 	refused  []Permission // that this user lacks
 	sets     storedSets   // by folder, while a mark is unsettled
@@ -156,6 +158,24 @@ type JetStream struct {
 	window time.Duration // in which the stream knows message ids again
 	rollup bool          // whether a mark may remove the one before
 	ttl    bool          // whether a mark may outlive max_age
+}
+
+// names are added to and read by several goroutines.
+type names struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *names) add(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, name)
+}
+
+func (n *names) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.list)
 }
 
 // Open returns the stream for use. It creates the stream when it is absent, and
@@ -255,7 +275,7 @@ func Inspect(ctx context.Context, nc *nats.Conn, o Options, fix bool) (Inspectio
 	} else {
 		err = j.look(ctx)
 	}
-	is := Inspection{Mode: j.mode, Findings: j.findings, Created: j.created}
+	is := Inspection{Mode: j.mode, Findings: j.findings, Created: j.created.all()}
 	switch {
 	case is.Findings.Err() != nil:
 		return is, nil
@@ -306,7 +326,7 @@ func newJetStream(nc *nats.Conn, o Options) (*JetStream, error) {
 func (j *JetStream) Findings() Findings { return j.findings }
 
 // Created returns the streams Open has created.
-func (j *JetStream) Created() []string { return j.created }
+func (j *JetStream) Created() []string { return j.created.all() }
 
 // Mode returns how commits are stored, Atomic or Dedup.
 func (j *JetStream) Mode() Mode { return j.mode }

@@ -91,7 +91,7 @@ func (j *JetStream) create(ctx context.Context, config jetstream.StreamConfig) e
 	case err != nil:
 		return fmt.Errorf("create stream %s: %w", config.Name, err)
 	}
-	j.created = append(j.created, config.Name)
+	j.created.add(config.Name)
 	return nil
 }
 
