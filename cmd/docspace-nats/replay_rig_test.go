@@ -82,6 +82,7 @@ type webhook struct {
 	confirms int            // events of requests that were answered with success
 	refused  int            // events of those that failed
 	most     int            // after so many events it answers nobody
+	sender   string         // who is answered, by the header Sender; what a killed process has sent may come late
 	busy     map[string]int // requests under way, of each folder
 	taken    chan struct{}  // has an element once events were taken
 	full     chan struct{}  // closed once it answers nobody
@@ -100,6 +101,9 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ids, folder := h.read(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if r.Header.Get("Sender") != h.sender {
+		panic(http.ErrAbortHandler)
+	}
 	h.requests++
 	if h.busy[folder]++; h.busy[folder] > 1 {
 		h.t.Errorf("two requests of folder %s are under way", folder)
@@ -107,6 +111,9 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Unlock() // so that others come meanwhile
 	h.mu.Lock()
 	h.busy[folder]--
+	if r.Header.Get("Sender") != h.sender {
+		panic(http.ErrAbortHandler)
+	}
 	if len(h.got) >= h.most {
 		select {
 		case <-h.full:
@@ -178,9 +185,17 @@ func (h *webhook) received() []string {
 	return append([]string(nil), h.got...)
 }
 
-// again answers as before, and counts anew.
-func (h *webhook) again() {
+// stopAfter answers nobody after so many events.
+func (h *webhook) stopAfter(events int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.most = events
+}
+
+// again answers another sender as before, and counts anew.
+func (h *webhook) again(sender string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sender = sender
 	h.most, h.requests, h.failed, h.confirms, h.refused = math.MaxInt, 0, 0, 0, 0
 }

@@ -32,7 +32,7 @@ func TestAReplayThatIsKilledHalfwayDeliversEveryEventInOrderToAnEndpointThatFail
 	environment := []string{"NATS_URL=" + r.server.URL(), "NATS_STREAM=DOCSPACE"}
 	line := []string{"replay", "--job", "siem", "--to", hook.url, "--json"}
 
-	hook.most = *replayEvents/4 + r.rng.IntN(*replayEvents/2)
+	hook.stopAfter(*replayEvents/4 + r.rng.IntN(*replayEvents/2))
 	first := start(t, role(t, "docspace-nats", line...), environment...)
 	select {
 	case <-hook.full:
@@ -40,13 +40,17 @@ func TestAReplayThatIsKilledHalfwayDeliversEveryEventInOrderToAnEndpointThatFail
 		t.Fatalf("it ended by itself: %v\n%s", first.err, first.stderr.String())
 	}
 	first.kill()
-	hook.again()
+	hook.again("second")
 	killed := len(hook.received())
 	r.store(10) // not of this job
 
 	began := time.Now()
 	var stdout bytes.Buffer
-	second := role(t, "docspace-nats", line...)
+	headers := filepath.Join(t.TempDir(), "headers")
+	if err := os.WriteFile(headers, []byte("Sender: second\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := role(t, "docspace-nats", append(line, "--header-file", headers)...)
 	second.Stdout = &stdout
 	p := start(t, second, environment...)
 	p.finish(t)
