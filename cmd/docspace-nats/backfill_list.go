@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -134,7 +133,7 @@ func printJobs(w io.Writer, rows []jobRow, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, rows)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := &table{w: w}
 	fmt.Fprintln(table, "JOB\tSTATE\tFOLDERS\tROWS\tFROM\tTO\tCREATED\tSTREAM")
 	for _, r := range rows {
 		from := "beginning"

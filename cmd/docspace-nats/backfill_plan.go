@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -189,7 +188,7 @@ func (p *backfillPlan) print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, p)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := &table{w: w}
 	fmt.Fprintln(table, "FOLDER\tROWS\tSTORED\tREQUESTS\tTITLE")
 	for _, f := range p.Folders {
 		rows, title := strconv.Itoa(f.Rows), f.Title

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,7 +93,7 @@ func printMarkTable(w io.Writer, marks []checkpoint.Mark, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, rows)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := &table{w: w}
 	fmt.Fprintln(table, "FOLDER\tSTATE\tACCOUNTED\tANCHOR\tNEWEST ROW\tNEWEST EVENT\tCOMMITTED\tCHANGES\tWRITER\tREASON")
 	for _, r := range rows {
 		fmt.Fprintf(table, "%d\t%s\t%d\t%s\t%d\t%s\t%s\t%d\t%s\t%s\n", r.Folder, r.State, r.Accounted,

@@ -6,14 +6,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"docspace-nats/checkpoint"
-	"docspace-nats/schema"
 	"docspace-nats/schema/line"
 )
 
@@ -35,7 +32,7 @@ func sizeOf(w io.Writer) screen {
 
 func widthOf(w io.Writer) int { return sizeOf(w).width }
 
-// Widths of columns that hold other people's words, in characters.
+// Widths of columns that hold other people's words.
 const (
 	titleWidth = 28
 	ownerWidth = 24
@@ -82,7 +79,7 @@ func (r *statusReport) writeReplicas(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "stream %s (%s), portal %s\n", r.Stream, r.Mode, orDash(line.Cell(r.Portal, 0)))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := &table{w: w}
 	fmt.Fprintln(table, "REPLICA\tVERSION\tRUNS FOR\tWATCHES\tREQUESTS/MIN\t")
 	for _, s := range r.Replicas {
 		budget := "no limit"
@@ -99,7 +96,7 @@ func (r *statusReport) writeFolders(w io.Writer) {
 	if len(r.Folders) == 0 {
 		return
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := &table{w: w}
 	fmt.Fprintln(table, "FOLDER\tTITLE\tSTATE\tUNREAD\tACCOUNTED\tNEWEST EVENT\tLAST POLL\tNEXT POLL\tOWNER\t")
 	for _, f := range r.Folders {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t\n", f.Folder, orDash(line.Cell(f.Title, titleWidth)), orDash(line.Cell(string(f.State), 0)),
@@ -186,8 +183,8 @@ func cutLines(text string, width int) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
 		l = strings.TrimRight(l, " ")
-		if width > 1 && utf8.RuneCountInString(l) > width {
-			l = schema.Cut(l, width-1) + "…"
+		if width > 1 {
+			l = line.Fit(l, width)
 		}
 		lines[i] = l
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"docspace-nats/poller"
@@ -44,7 +43,7 @@ func (o verifyOptions) print(w io.Writer, tell func(string, ...any), all []verif
 }
 
 func printVerified(w io.Writer, all []verified) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	table := &table{w: w, right: true}
 	fmt.Fprintln(table, "FOLDER\tROWS\tEVENTS\tMISSING\tEXTRA\tTWICE\tOUT OF ORDER\tDIFFERENT\tFILTERED\tHIDDEN\tDROPPED\tSKIPPED\tUNREAD\tREPAIRED\t")
 	for _, v := range all {
 		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", v.Folder, v.Rows, v.Events,

@@ -132,6 +132,22 @@ func TestWhateverATitleContainsTextIsOneLineAndTheColumnsBeforeItStay(t *testing
 	}
 }
 
+func TestNamesInWideLettersKeepTheColumnsAfterThem(t *testing.T) {
+	t.Parallel()
+	for name, shown := range map[string]string{
+		"Anna":        "Anna                        ",
+		"山田 太郎":       "山田 太郎                   ",
+		"👩 Zoe\u0301": "👩 Zoe\u0301" + strings.Repeat(" ", 22),
+		"山田山田山田山田山田山田山田": "山田山田山田山田山田山田…   ",
+	} {
+		e := moved("x")
+		e.Data.Actor.Name = name
+		if got := string(Text(nil, e, Style{})); !strings.Contains(got, "  "+shown+`"x" was "x"`) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 func TestOnlyTheColoursAreEscapeSequences(t *testing.T) {
 	t.Parallel()
 	for _, text := range hostile {

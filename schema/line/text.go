@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"docspace-nats/schema"
 )
@@ -30,7 +29,7 @@ const (
 // colours are those of the action, by severity.
 var colours = [...]string{1: cyan, 2: bold + cyan, 3: yellow, 4: red}
 
-// Widths of the columns, in characters; an id or an action that is longer pushes
+// Widths of the columns; an id or an action that is longer pushes
 // the rest. The actor's holds a pseudonym.
 const (
 	folderWidth = 8
@@ -51,7 +50,7 @@ func Text(dst []byte, e *schema.Event, s Style) []byte {
 	dst = s.column(dst, "", e.Data.Feed.FolderID, folderWidth)
 	dst = s.column(dst, colours[ranked(e)], nameOf(e), actionWidth)
 	actor := unquoted(schema.Text(actorOf(e)))
-	short := cutTo(actor, actorWidth)
+	short := Fit(actor, actorWidth)
 	dst = s.column(dst, "", short, actorWidth)
 	before := len(dst)
 	dst = appendDetails(dst, e)
@@ -67,8 +66,8 @@ func Text(dst []byte, e *schema.Event, s Style) []byte {
 }
 
 // Cell returns a stranger's text for a column of a table: one line, which holds
-// nothing a terminal could take for a command, and no more than so many
-// characters, if any number is given.
+// nothing a terminal could take for a command, and is no wider than so many
+// columns of a terminal, if any number is given.
 func Cell(text string, width int) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -77,17 +76,9 @@ func Cell(text string, width int) string {
 		return r
 	}, schema.Text(text))
 	if width > 0 {
-		text = cutTo(text, width)
+		text = Fit(text, width)
 	}
 	return text
-}
-
-// cutTo cuts a text to a width, and shows that it did.
-func cutTo(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return schema.Cut(text, width-1) + "…"
 }
 
 // column appends a text and the space to the next column, two at least.
@@ -100,7 +91,7 @@ func (s Style) column(dst []byte, colour, text string, width int) []byte {
 	if s.Color && colour != "" {
 		dst = append(dst, reset...)
 	}
-	for range max(width-utf8.RuneCountInString(text), 0) + 2 {
+	for range max(width-Width(text), 0) + 2 {
 		dst = append(dst, ' ')
 	}
 	return dst
