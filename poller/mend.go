@@ -19,6 +19,9 @@ const (
 	mendTries = 20
 )
 
+// errChanged ends a repair of rows that the mark may not account for any more.
+var errChanged = errors.New("the mark was put back or moved on meanwhile; repair again when the folder is watching")
+
 // mend stores rows that are missing, as late ones: it commits them with the mark as
 // it is, which accounts for them already. The commit names that mark, so a
 // connector that stores one of them at the same moment makes it fail; then the mark
@@ -56,6 +59,9 @@ func (v *verification) store(ctx context.Context, rows []docspace.Entry, since *
 		var mark checkpoint.Mark
 		if mark, err = v.p.mark(ctx, v.mark.Folder); err != nil {
 			return err
+		}
+		if mark.Changes != v.mark.Changes || mark.Newest() < v.mark.Newest() {
+			return errChanged // what was missing may be published again
 		}
 		// Rows of earlier chunks are met again, too: they were stored above.
 		if err := since.all(ctx, func(seq uint64, kind string, e *schema.Event) error {

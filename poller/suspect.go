@@ -221,13 +221,10 @@ func (v *verification) buried(ctx context.Context, missing []*suspect) ([]*suspe
 	if len(missing) == 0 {
 		return nil, nil
 	}
-	w := v.p.newWalk(ctx, v.mark)
-	defer w.close()
-	r, err := w.read(docspace.Patient(ctx), v.mark, verifyChunk)
+	unaccounted, err := v.unaccounted(ctx)
 	if err != nil {
 		return nil, err
 	}
-	unaccounted := max(r.missing, v.mark.Unnumbered.Missing)
 	if unaccounted == 0 {
 		return missing, nil
 	}
@@ -235,11 +232,61 @@ func (v *verification) buried(ctx context.Context, missing []*suspect) ([]*suspe
 	if len(missing) <= unaccounted {
 		return nil, nil
 	}
+	v.unsure = v.o.Mend
 	v.o.Mend = false // which of them a connector will store nobody knows
 	return missing, nil
 }
 
+// unaccounted returns how many rows the mark does not account for, of those that are
+// not above its newest one.
+func (v *verification) unaccounted(ctx context.Context) (int, error) {
+	w := v.p.newWalk(ctx, v.mark)
+	defer w.close()
+	ctx = docspace.Patient(ctx)
+	r, err := w.read(ctx, v.mark, verifyChunk)
+	if err != nil || r.last || v.mark.Newest() == 0 {
+		return max(r.missing, v.mark.Unnumbered.Missing), err
+	}
+	// The connector is more than a page behind: what is not accounted for is above the
+	// newest row for the most part. Where that lies, counted from the bottom, tells.
+	w.seek(v.mark)
+	for range patience {
+		s, err := w.linked(ctx, w.next-1)
+		if err != nil {
+			return 0, err
+		}
+		if moved, err := w.recount(ctx); moved || err != nil { // between the count and the page
+			clear(w.ahead)
+			if err != nil {
+				return 0, err
+			}
+			continue
+		}
+		return max(0, v.upToNewest(s)-v.mark.Accounted+hiddenAbove(v.mark, v.mark.Newest())), nil
+	}
+	return 0, fmt.Errorf("history of folder %d: %w", v.mark.Folder, errRestless)
+}
+
+// upToNewest returns how many rows lie up to the newest committed one, which the sheet
+// reaches: at most so many if that is not shown.
+func (v *verification) upToNewest(s sheet) int {
+	above := s.end()
+	for _, p := range points(s) {
+		switch {
+		case p.id == v.mark.Newest():
+			return p.index + 1
+		case p.id < v.mark.Newest():
+			return above
+		}
+		above = p.index
+	}
+	return above
+}
+
 func (v *verification) missingDetail() string {
+	if v.unsure {
+		return "it has no event; it is not stored, since it may be one of the rows that a connector has still to find; repair again when those are found, or have the folder read again (checkpoint reset)"
+	}
 	if v.verdict.Gaps > v.verdict.Hidden {
 		return "it has no event; it may be one that was reported as a gap and can be seen now"
 	}

@@ -124,6 +124,7 @@ type verification struct {
 	total   int       // rows the portal counted when they were read last
 	since   uint64    // what was stored up to here was published again
 	skips   []skipped // rows an operator has left out
+	unsure  bool      // what is missing is not stored, since some of it may only be unread
 	verdict Verdict
 }
 

@@ -253,6 +253,65 @@ func TestRowsNotYetReadAreUnreadAndNotMissing(t *testing.T) {
 	}
 }
 
+func TestARepairLeavesToAConnectorFarBehindWhatItWillStore(t *testing.T) {
+	t.Parallel()
+	for name, removed := range map[string]int{"nothing is missing": 0, "events are missing": 3} {
+		for late := range 2 {
+			t.Run(fmt.Sprintf("%s, %d late", name, late), func(t *testing.T) {
+				t.Parallel()
+				r := newSweepRig(t, Options{})
+				r.act(50)
+				far := r.reserve()
+				r.act(3000)
+				r.poll(t)
+				gone := r.shown()[100 : 100+removed]
+				r.ledger.Remove(r.room, func(e schema.Event) bool { return slices.Contains(gone, auditID(e)) })
+				if late > 0 {
+					far()
+				}
+				r.act(300) // more than a page
+				v := r.verify(t, VerifyOptions{Mend: true})
+				switch {
+				case late == 0 && v.Repaired != removed, late > 0 && v.Repaired != 0, v.Unread != 300+late, removed == 0 && !v.Equal():
+					t.Fatalf("%+v", v)
+				case late > 0 && removed > 0:
+					if v.Missing != 4 || !strings.Contains(v.Findings[0].Detail, "a connector has still to find") {
+						t.Fatalf("%+v", v)
+					}
+					return
+				}
+				r.poll(t)
+				r.reconcile(t)
+				r.holds(t)
+			})
+		}
+	}
+}
+
+func TestARepairEndsWhenAnOperatorHasTheFolderReadAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	r.act(300)
+	r.poll(t)
+	gone := r.shown()[100]
+	r.ledger.Remove(r.room, func(e schema.Event) bool { return auditID(e) == gone })
+	reset := sync.OnceFunc(func() { r.change(t, Move{Command: ResetMark}) })
+	ledger := &watchedLedger{Memory: r.ledger, begins: func(reading int) {
+		if reading == 3 { // the one of the repair
+			reset()
+		}
+	}}
+	v, err := New(r.client, ledger, Options{Feed: r.poller.opts.Feed}).Verify(t.Context(), r.room, VerifyOptions{Mend: true})
+	if !errors.Is(err, errChanged) || v.Repaired != 0 {
+		t.Errorf("%+v: %v", v, err)
+	}
+	r.poll(t)
+	stored := slices.DeleteFunc(r.stored(), func(id int64) bool { return id != gone })
+	if len(stored) != 1 {
+		t.Errorf("the row is stored %d times", len(stored))
+	}
+}
+
 func TestARangeIsVerifiedAlone(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
