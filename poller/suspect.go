@@ -134,7 +134,7 @@ func (v *verification) look(ctx context.Context, suspects map[int64]*suspect, as
 	}
 	var hidden []checkpoint.Place
 	highest := min(ascending[len(ascending)-1].id, v.mark.Newest())
-	err := v.rows(ctx, from, v.until(verifyMargin), highest+1, nil, func(rows []docspace.Entry, unseen []unseenRow) error {
+	err := v.rows(ctx, from, v.until(verifyMargin), highest+1, func(rows []docspace.Entry, unseen []unseenRow) error {
 		hidden = append(hidden, places(unseen)...)
 		for _, row := range rows {
 			s := suspects[row.ID]

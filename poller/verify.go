@@ -65,7 +65,7 @@ type VerifyOptions struct {
 	From, Until time.Time      // rows dated between, both seconds included; zero: no bound
 	Mend        bool           // store what is missing
 	Reason      string         // why, for the event that tells of it
-	Total       func(rows int) // is told how many rows there are to compare
+	Begins      func()         // is called when the rows are read, from the first on; again when they are read again
 	Compared    func(rows int) // is told of each that is read
 
 	apart int             // default maxApart
@@ -94,6 +94,18 @@ func (p *Poller) Verify(ctx context.Context, folder int, o VerifyOptions) (Verdi
 		return v.verdict, err
 	}
 	return again.verdict.confirming(v.verdict), nil
+}
+
+// Verifiable returns how many rows Verify will compare of a folder with this mark, as
+// far as that can be told before: those the mark accounts for or, between two times,
+// as many as the portal counts there.
+func (p *Poller) Verifiable(ctx context.Context, mark checkpoint.Mark, o VerifyOptions) (int, error) {
+	if o.From.IsZero() && o.Until.IsZero() {
+		return mark.Accounted, nil
+	}
+	v := &verification{p: p, o: o, mark: mark}
+	page, err := p.portal.History(docspace.Patient(ctx), mark.Folder, docspace.Query{Start: beyond, Count: 1, From: v.from(verifyMargin), To: v.until(verifyMargin)})
+	return min(page.Total, mark.Accounted), err
 }
 
 // verify tries it until the log does not spoil it.
@@ -157,8 +169,11 @@ func (v *verification) run(ctx context.Context, folder int) (err error) {
 	if err := j.begin(ctx); err != nil {
 		return err
 	}
-	total, compared := v.o.Total, v.o.Compared
-	if err := v.rows(ctx, v.from(verifyMargin), v.until(verifyMargin), v.mark.Newest(), total, func(rows []docspace.Entry, unseen []unseenRow) error {
+	begins, compared := v.o.Begins, v.o.Compared
+	if begins != nil {
+		begins()
+	}
+	if err := v.rows(ctx, v.from(verifyMargin), v.until(verifyMargin), v.mark.Newest(), func(rows []docspace.Entry, unseen []unseenRow) error {
 		if compared != nil {
 			compared(len(rows) + len(unseen))
 		}
@@ -229,9 +244,8 @@ func (v *verification) left(row docspace.Entry) bool {
 }
 
 // rows reads the log from the bottom: the rows dated between two times, up to the
-// one with an id, in chunks, ascending, with the unseen ones among them. Total is
-// told how many there are.
-func (v *verification) rows(ctx context.Context, from, until time.Time, highest int64, total func(int), f func([]docspace.Entry, []unseenRow) error) error {
+// one with an id, in chunks, ascending, with the unseen ones among them.
+func (v *verification) rows(ctx context.Context, from, until time.Time, highest int64, f func([]docspace.Entry, []unseenRow) error) error {
 	fresh := checkpoint.Mark{Folder: v.mark.Folder, Anchor: from}
 	w := v.p.newWalk(ctx, fresh)
 	defer w.close()
@@ -239,9 +253,6 @@ func (v *verification) rows(ctx context.Context, from, until time.Time, highest 
 	w.told.Store(v.mark.Newest() != 0)
 	if _, err := w.top(ctx, fresh); err != nil {
 		return err
-	}
-	if total != nil {
-		total(w.total)
 	}
 	switch {
 	case w.withoutIDs():

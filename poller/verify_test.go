@@ -312,6 +312,30 @@ func TestARepairEndsWhenAnOperatorHasTheFolderReadAgain(t *testing.T) {
 	}
 }
 
+func TestTheRowsToVerifyAreKnownBefore(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	r := newRigOf(t, docspacetest.Options{Seed: 1, Now: func() time.Time { return now }}, Options{Now: func() time.Time { return now }})
+	for range 100 {
+		now = now.Add(time.Hour)
+		r.portal.Upload(nil, r.room, "a.docx", "b.docx")
+	}
+	r.poll(t)
+	r.act(20) // unread
+	for requests, o := range []VerifyOptions{{}, {From: now.Add(-80 * time.Hour), Until: now.Add(-40 * time.Hour)}} {
+		compared, begun, before := 0, 0, r.portal.Requests()
+		rows, err := r.poller.Verifiable(t.Context(), r.mark(t), o)
+		if err != nil || r.portal.Requests()-before != requests {
+			t.Errorf("%d requests: %v", r.portal.Requests()-before, err)
+		}
+		o.Begins, o.Compared = func() { begun++ }, func(n int) { compared += n }
+		r.verify(t, o)
+		if rows != compared || begun != 1 {
+			t.Errorf("%d rows are to be verified, %d were in %d readings", rows, compared, begun)
+		}
+	}
+}
+
 func TestARangeIsVerifiedAlone(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

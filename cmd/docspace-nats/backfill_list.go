@@ -22,7 +22,8 @@ func backfillListCommand() *cobra.Command {
 only, and takes three seconds, in which every process that works on a job is heard.
 
 STATE is running, paused (some folder is not read to its end, and nobody works on
-it) or complete.`,
+it) or complete. FOLDERS are those read to their end, ROWS those that are stored, of
+all there were when the job was created: the numbers that the job's progress shows.`,
 		Example: `  docspace-nats backfill list
   docspace-nats backfill list --json`,
 		Args: noArguments,
@@ -140,7 +141,7 @@ func printJobs(w io.Writer, rows []jobRow, asJSON bool) error {
 		if !r.From.IsZero() {
 			from = r.From.Format(time.RFC3339)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d of %d\t%d of %d\t%s\t%s\t%s\t%s\n", r.Job, r.State, r.FoldersOver, r.Folders, r.Stored, r.Rows,
+		fmt.Fprintf(table, "%s\t%s\t%d of %d\t%d of %d\t%s\t%s\t%s\t%s\n", r.Job, r.State, r.FoldersOver, r.Folders, r.Stored, max(r.Stored, r.Rows),
 			from, r.To.Format(time.RFC3339), r.Created.Format(time.RFC3339), r.Stream)
 	}
 	return table.Flush()

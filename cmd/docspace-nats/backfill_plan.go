@@ -71,11 +71,7 @@ func (p *backfillPlan) open() (ids []int) {
 func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 	asks, ctx := errgroup.WithContext(ctx)
 	asks.SetLimit(b.cfg.Poll.MaxInFlight)
-	things := "folders"
-	if len(p.Folders) == 1 {
-		things = "folder"
-	}
-	shown := startProgress("backfill: counted", things, int64(len(p.Folders)), b.stderr)
+	shown := startProgress("backfill: counted", thingsOf(len(p.Folders), "folder"), int64(len(p.Folders)), b.stderr)
 	defer shown.finish()
 	for i := range p.Folders {
 		f := &p.Folders[i]

@@ -71,3 +71,9 @@ func (l talliedLedger) Commit(ctx context.Context, folder int, events []schema.E
 
 // ofFolders says how many folders are read to their end.
 func ofFolders(over, all int) string { return fmt.Sprintf("%d of %s", over, counted(all, "folder")) }
+
+// ofRows says how many rows are stored, of those there were when the job was created.
+// A few can have come in since.
+func ofRows(stored, all int) string {
+	return fmt.Sprintf("%d of %s", stored, counted(max(stored, all), "row"))
+}

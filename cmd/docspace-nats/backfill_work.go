@@ -55,7 +55,8 @@ func (b *backfill) open(ctx context.Context, options publisher.Options) (*backfi
 // begin shows the progress of work on so many rows, those of the marks included.
 func (b *backfill) begin(w *backfillWorker, rows int, marks []checkpoint.Mark) {
 	w.tally = newTally(marks)
-	w.progress = startProgress("backfill", "rows", int64(max(0, rows-w.tally.rows())), b.stderr)
+	stored := w.tally.rows()
+	w.progress = resumeProgress("backfill", "rows", int64(stored), int64(max(rows, stored)), b.stderr)
 	w.tally.progress = w.progress
 	w.log = newLogger(b.quiet(), w.progress)
 }
@@ -119,7 +120,7 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 	}
 	sleep(ctx, job.To.Add(jobSettles).Sub(b.portal.Now()))
 	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run, func(ctx context.Context) error { return b.whileThere(ctx, created) })
-	return b.ended(ctx, w, err)
+	return b.ended(ctx, w, job, err)
 }
 
 func sleep(ctx context.Context, wait time.Duration) {
@@ -204,7 +205,7 @@ func (w *backfillWorker) folders() string {
 }
 
 // ended tells how a run ended and what comes next.
-func (b *backfill) ended(ctx context.Context, w *backfillWorker, err error) error {
+func (b *backfill) ended(ctx context.Context, w *backfillWorker, job backfillJob, err error) error {
 	w.progress.finish()
 	if err != nil {
 		return err
@@ -219,7 +220,7 @@ func (b *backfill) ended(ctx context.Context, w *backfillWorker, err error) erro
 	}
 	switch {
 	case ctx.Err() != nil:
-		b.tell("paused: %s, stored %s; go on with docspace-nats backfill --job %s", w.folders(), counted(w.tally.rows(), "row"), b.o.job)
+		b.tell("paused: %s, %s; go on with docspace-nats backfill --job %s", w.folders(), ofRows(w.tally.rows(), job.Rows), b.o.job)
 		return errReported
 	case unread > 0:
 		b.tell("not read to their end: %s; docspace-nats backfill --job %s tries again", counted(unread, "folder"), b.o.job)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	"math"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -20,10 +22,11 @@ const (
 )
 
 // progressText is both forms. The bar takes what is left of the line. The speed is
-// asked for at once, since its first answer is where it begins.
-const progressText = `{{$speed := speed . "%s" "?"}}{{string . "work"}}: {{if and (string . "bar") (gt .Total 0)}}{{bar .}} {{end}}` +
+// asked for at once, since its first answer is where it begins; in the end the bar
+// would take all that is done for its own.
+const progressText = `{{$speed := speed . "%s" "?"}}{{if .IsFinished}}{{$speed = string . "speed"}}{{end}}{{string . "work"}}: {{if and (string . "bar") (gt .Total 0)}}{{bar .}} {{end}}` +
 	`{{counters . "%s of %s" "%[1]s"}} {{string . "things"}}{{string . "note"}}` +
-	`{{if gt .Value 0}}, {{$speed}} {{string . "things"}}/s{{end}}` +
+	`{{if ne $speed "?"}}, {{$speed}} {{string . "things"}}/s{{end}}` +
 	`{{if .IsFinished}}, {{rtime . "" "in %s"}}{{else if gt .Total .Value}}{{rtime . ", %s left" "" ""}}{{end}}{{string . "end"}}`
 
 // A progress says on standard error how far long work is: with a bar on a
@@ -31,15 +34,24 @@ const progressText = `{{$speed := speed . "%s" "?"}}{{string . "work"}}: {{if an
 // as "replay: 120000 of 200000 events, 8210 events/s, 7s left". Its methods may
 // be called by any goroutine.
 type progress struct {
-	bar *pb.ProgressBar
-	out *aboveBar
+	bar    *pb.ProgressBar
+	out    *aboveBar
+	before int64 // done by former processes
+	mu     sync.Mutex
 }
 
 // startProgress begins the work named work with so many things to do, 0 when
-// nobody knows. What a former process has done is not counted: the rate is that
-// of this one.
+// nobody knows.
 func startProgress(work, things string, total int64, stderr io.Writer) *progress {
+	return resumeProgress(work, things, 0, total, stderr)
+}
+
+// resumeProgress is startProgress where former processes have done some of them. They
+// are counted, and the rate is that of this process.
+func resumeProgress(work, things string, before, total int64, stderr io.Writer) *progress {
 	p := newProgress(work, things, stderr, drawsBars(stderr))
+	p.before = before
+	p.bar.SetCurrent(before)
 	p.begin(total)
 	return p
 }
@@ -65,11 +77,23 @@ func (p *progress) begin(total int64) {
 	_ = p.bar.SetTotal(total).Start().String()
 }
 
-// add counts n more things as done.
-func (p *progress) add(n int) { p.bar.Add(n) }
+// add counts n more things as done. With more done than there were to do, there were
+// more.
+func (p *progress) add(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if total := p.bar.Total(); total > 0 {
+		p.bar.SetTotal(max(total, p.bar.Current()+int64(n)))
+	}
+	p.bar.Add(n)
+}
 
-// setTotal says how many things there are to do, as far as is known by now.
-func (p *progress) setTotal(n int64) { p.bar.SetTotal(n) }
+// addTotal counts n more things to do, or fewer.
+func (p *progress) addTotal(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bar.AddTotal(int64(n))
+}
 
 // note sets what is said beside the numbers, such as "3 of 50 folders".
 func (p *progress) note(text string) {
@@ -84,7 +108,16 @@ func (p *progress) Write(text []byte) (int, error) { return p.out.Write(text) }
 
 // finish says how it ended, if it began. It may be called again, and Write after
 // it.
-func (p *progress) finish() { p.bar.Finish() }
+func (p *progress) finish() {
+	speed := "?"
+	if own := p.bar.Current() - p.before; own > 0 {
+		if took := time.Since(p.bar.StartTime()); took > 0 {
+			speed = strconv.FormatInt(int64(math.Round(float64(own)/took.Seconds())), 10)
+		}
+	}
+	p.bar.Set("speed", speed)
+	p.bar.Finish()
+}
 
 // An aboveBar writes whole texts, each in the place of the bar, which the next
 // drawing puts below.

@@ -33,17 +33,55 @@ replay: 2400 of 4100 events, 3 of 50 folders, 200 events/s, in 12s
 	})
 }
 
+func TestProgressCountsWhatFormerProcessesDidAndTellsItsOwnSpeed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var stderr tailBuffer
+		p := resumeProgress("backfill", "rows", 1000, 3000, &stderr)
+		for range 60 {
+			time.Sleep(50 * time.Millisecond)
+			p.add(10)
+			time.Sleep(50 * time.Millisecond)
+		}
+		p.finish()
+		want := `backfill: 1500 of 3000 rows, 100 rows/s, 15s left
+backfill: 1600 of 3000 rows, 100 rows/s, in 6.0s
+`
+		if diff := cmp.Diff(want, stderr.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestProgressNeverTellsMoreDoneThanThereIsToDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var stderr tailBuffer
+		p := startProgress("backfill", "rows", 300, &stderr)
+		time.Sleep(12 * time.Second)
+		p.add(600)
+		p.finish()
+		want := `backfill: 0 of 300 rows
+backfill: 0 of 300 rows
+backfill: 600 of 600 rows, 50 rows/s, in 12s
+`
+		if diff := cmp.Diff(want, stderr.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestProgressWithoutATotalTellsNoTimeLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var stderr tailBuffer
 		p := startProgress("verify", "rows", 0, &stderr)
-		tick := func(total int64) {
+		tick := func(total int) {
 			time.Sleep(2500 * time.Millisecond)
 			p.add(500)
 			time.Sleep(2500 * time.Millisecond)
 			if synctest.Wait(); total > 0 {
-				p.setTotal(total)
+				p.addTotal(total)
 			}
 		}
 		tick(0)

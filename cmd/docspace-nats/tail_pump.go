@@ -254,11 +254,16 @@ func (p *tailPump) last(ctx context.Context) error {
 
 // counted is a number of things in words.
 func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
+	return fmt.Sprintf("%d %s", n, thingsOf(n, thing))
+}
+
+// thingsOf is the word for so many of a thing.
+func thingsOf(n int, thing string) string {
+	switch {
+	case n == 1:
+		return thing
+	case strings.HasSuffix(thing, "s"):
+		return thing + "es"
 	}
-	if strings.HasSuffix(thing, "s") {
-		thing += "e"
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return thing + "s"
 }

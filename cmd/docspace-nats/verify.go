@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
+	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
 	"docspace-nats/publisher"
 )
@@ -200,7 +204,8 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 	p := poller.New(portal, ledger, poller.Options{
 		Now: portal.Now, To: to, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
 	})
-	return o.print(stdout, tell, o.verify(ctx, p, cfg.DocSpace, folders, stderr))
+	rows := o.count(ctx, p, cfg.Poll.MaxInFlight, folders, marks, stderr)
+	return o.print(stdout, tell, o.verify(ctx, p, cfg.DocSpace, folders, rows, stderr))
 }
 
 // stream returns the stream to verify, and the time up to which rows are stored in
@@ -221,29 +226,94 @@ func (o verifyOptions) stream(ctx context.Context, nc *nats.Conn, cfg NATSConfig
 	return live.Job(o.job, nil), job.To, err
 }
 
-// verify compares the folders until ctx ends.
-func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account DocSpaceConfig, folders []int, stderr io.Writer) []verified {
-	bar := startProgress("verify", "rows", 0, stderr)
+// count returns how many rows there are to compare of each folder. Of one that cannot
+// be counted its comparison tells why.
+func (o verifyOptions) count(ctx context.Context, p *poller.Poller, inFlight int, folders []int, marks []checkpoint.Mark, stderr io.Writer) map[int]int {
+	marks = slices.DeleteFunc(slices.Clone(marks), func(m checkpoint.Mark) bool { return !slices.Contains(folders, m.Folder) })
+	shown := newProgress("verify: counted", thingsOf(len(marks), "folder"), stderr, drawsBars(stderr))
+	if !o.begin.IsZero() || !o.end.IsZero() { // otherwise the marks tell
+		shown.begin(int64(len(marks)))
+		defer shown.finish()
+	}
+	rows := make(map[int]int)
+	var mu sync.Mutex
+	var asks errgroup.Group
+	asks.SetLimit(inFlight)
+	for _, m := range marks {
+		asks.Go(func() error {
+			n, err := p.Verifiable(ctx, m, poller.VerifyOptions{From: o.begin, Until: o.end})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				rows[m.Folder] = n
+				shown.add(1)
+			}
+			return nil
+		})
+	}
+	_ = asks.Wait()
+	return rows
+}
+
+// verify compares the folders, of so many rows each, until ctx ends.
+func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account DocSpaceConfig, folders []int, rows map[int]int, stderr io.Writer) []verified {
+	total := 0
+	for _, n := range rows {
+		total += n
+	}
+	bar := verifyProgress{progress: startProgress("verify", "rows", int64(total), stderr)}
 	defer bar.finish()
 	var all []verified
-	var known int64
-	done := func(n int) { bar.note(ofFolders(n, len(folders))) }
-	done(0)
-	for i, folder := range folders {
+	compared := 0
+	bar.note(ofFolders(compared, len(folders)))
+	for _, folder := range folders {
+		bar.next(rows[folder])
 		verdict, err := p.Verify(ctx, folder, poller.VerifyOptions{
-			From: o.begin, Until: o.end, Mend: o.repair, Reason: o.reason,
-			Total:    func(rows int) { known += int64(rows); bar.setTotal(known) },
-			Compared: bar.add,
+			From: o.begin, Until: o.end, Mend: o.repair, Reason: o.reason, Begins: bar.begins, Compared: bar.compared,
 		})
 		one := verified{Verdict: verdict, Equal: err == nil && verdict.Equal()}
 		if err != nil {
 			one.Error = account.refused(err).Error()
+		} else {
+			compared++
 		}
 		all = append(all, one)
-		done(i + 1)
+		bar.over()
+		bar.note(ofFolders(compared, len(folders)))
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	return all
 }
+
+// A verifyProgress shows how many rows are compared, of those that were counted. A
+// folder may turn out to have more or fewer.
+type verifyProgress struct {
+	*progress
+	expected, done int // of the folder in hand
+	read           int // since it was begun, perhaps not for the first time
+}
+
+// next begins a folder.
+func (v *verifyProgress) next(rows int) { v.expected, v.done, v.read = rows, 0, 0 }
+
+// begins begins the reading of its rows.
+func (v *verifyProgress) begins() { v.read = 0 }
+
+// compared counts rows that were read.
+func (v *verifyProgress) compared(rows int) {
+	v.read += rows
+	more := v.read - v.done
+	if more <= 0 {
+		return
+	}
+	if v.done += more; v.done > v.expected {
+		v.addTotal(v.done - v.expected)
+		v.expected = v.done
+	}
+	v.add(more)
+}
+
+// over ends a folder: what was not met is not there.
+func (v *verifyProgress) over() { v.addTotal(v.done - v.expected) }

@@ -214,6 +214,43 @@ func TestARepairStoresWhatWasDeletedAndSaysWhy(t *testing.T) {
 	}
 }
 
+func TestTheProgressOfVerifyGoesNeitherBackNorBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	p := verifyProgress{progress: newProgress("verify", "rows", new(tailBuffer), false)}
+	p.begin(900)
+	defer p.finish()
+	share := 0.0
+	at := func(done, total int64) {
+		t.Helper()
+		if p.bar.Current() != done || p.bar.Total() != total {
+			t.Errorf("%d of %d, want %d of %d", p.bar.Current(), p.bar.Total(), done, total)
+		}
+		is := float64(p.bar.Current()) / float64(p.bar.Total())
+		if is < share || is > 1 {
+			t.Errorf("%.2f comes after %.2f", is, share)
+		}
+		share = is
+	}
+	p.next(300)
+	p.begins()
+	p.compared(200)
+	at(200, 900)
+	p.begins() // the log has changed
+	p.compared(150)
+	at(200, 900)
+	p.compared(200) // 50 late ones came in
+	at(350, 950)
+	p.over()
+	p.next(300) // cannot be read
+	p.over()
+	at(350, 650)
+	p.next(300)
+	p.begins()
+	p.compared(280)
+	p.over()
+	at(630, 630)
+}
+
 func TestADedupStreamIsVerifiedLikeAnAtomicOne(t *testing.T) {
 	t.Parallel()
 	r := newVerifyRig(t, 150, "dedup")
