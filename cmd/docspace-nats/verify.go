@@ -18,6 +18,7 @@ import (
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
+	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
 )
 
@@ -43,6 +44,9 @@ do. It needs the settings of run, and the same users.
 With --repair it stores what is missing, as late events, and leaves the marks where
 they are. Nothing else can be mended in a stream, which only grows: to have all of
 it right, read the folder into a stream of its own and read from that.
+
+A folder that could not be compared is named on standard error, with what to do, and
+has - in its columns; the others are compared all the same.
 
 Exit status: 0 when portal and stream are equal, or are by now, 1 when they are
 not or a folder could not be compared, 2 when a flag or a setting is wrong.`,
@@ -205,7 +209,7 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 		Now: portal.Now, To: to, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
 	})
 	rows := o.count(ctx, p, cfg.Poll.MaxInFlight, folders, marks, stderr)
-	return o.print(stdout, tell, o.verify(ctx, p, cfg.DocSpace, folders, rows, stderr))
+	return o.print(stdout, stderr, o.verify(ctx, p, cfg.DocSpace, folders, rows, stderr))
 }
 
 // stream returns the stream to verify, and the time up to which rows are stored in
@@ -273,7 +277,7 @@ func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account Doc
 		})
 		one := verified{Verdict: verdict, Equal: err == nil && verdict.Equal()}
 		if err != nil {
-			one.Error = account.refused(err).Error()
+			one.Error = nextStep(account.refused(err), o.job).Error()
 		} else {
 			compared++
 		}
@@ -285,6 +289,21 @@ func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account Doc
 		}
 	}
 	return all
+}
+
+// nextStep adds to why a folder could not be compared what to do, unless it tells.
+func nextStep(err error, job string) error {
+	switch {
+	case errors.Is(err, poller.ErrUnpublished) && job != "":
+		return fmt.Errorf("%w by the job %s; docspace-nats backfill list shows how far it is", err, job)
+	case errors.Is(err, poller.ErrUnpublished):
+		return fmt.Errorf("%w; check its id, and let docspace-nats run store its events first", err)
+	case notShown(err):
+		return fmt.Errorf("%w; check that the account sees the folder", err)
+	case errors.Is(err, docspace.ErrUnauthorized), errors.Is(err, poller.ErrApart), errors.Is(err, checkpoint.ErrConflict), errors.Is(err, context.Canceled):
+		return err
+	}
+	return fmt.Errorf("%w; try again, and if it stays so, docspace-nats check tells more", err)
 }
 
 // A verifyProgress shows how many rows are compared, of those that were counted. A

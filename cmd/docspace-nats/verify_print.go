@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"docspace-nats/poller"
@@ -16,8 +17,9 @@ type verified struct {
 	Error string `json:"error,omitzero"` // why it could not be compared
 }
 
-// print shows what was found and says by its error whether all is equal.
-func (o verifyOptions) print(w io.Writer, tell func(string, ...any), all []verified) error {
+// print shows what was found, on standard error what could not be compared, and says
+// by its error whether all is equal.
+func (o verifyOptions) print(w, stderr io.Writer, all []verified) error {
 	for i := range all {
 		all[i].Findings = all[i].Findings[:min(len(all[i].Findings), o.details)]
 	}
@@ -30,9 +32,10 @@ func (o verifyOptions) print(w io.Writer, tell func(string, ...any), all []verif
 	if err != nil {
 		return err
 	}
+	tellUncompared(stderr, all)
 	for _, v := range all {
 		if v.Extra+v.Twice+v.Disorder+v.Different > 0 {
-			tell("a stream only grows: what is extra, twice, out of order or different stays in it; to have it right, read the folder into a stream of its own with docspace-nats backfill")
+			teller("verify", stderr)("a stream only grows: what is extra, twice, out of order or different stays in it; to have it right, read the folder into a stream of its own with docspace-nats backfill")
 			break
 		}
 	}
@@ -42,10 +45,31 @@ func (o verifyOptions) print(w io.Writer, tell func(string, ...any), all []verif
 	return nil
 }
 
+// tellUncompared says why folders could not be compared. What is wrong with all of
+// them is said of some.
+func tellUncompared(stderr io.Writer, all []verified) {
+	told := 0
+	for _, v := range all {
+		if v.Error == "" {
+			continue
+		}
+		if told++; told <= fewFolders {
+			fmt.Fprintln(stderr, v.Error)
+		}
+	}
+	if more := told - fewFolders; more > 0 {
+		fmt.Fprintf(stderr, "and %s more could not be compared; --json tells why of each\n", counted(more, "folder"))
+	}
+}
+
 func printVerified(w io.Writer, all []verified) error {
 	table := &table{w: w, right: true}
 	fmt.Fprintln(table, "FOLDER\tROWS\tEVENTS\tMISSING\tEXTRA\tTWICE\tOUT OF ORDER\tDIFFERENT\tFILTERED\tHIDDEN\tDROPPED\tSKIPPED\tUNREAD\tREPAIRED\t")
 	for _, v := range all {
+		if v.Error != "" {
+			fmt.Fprintf(table, "%d\t%s\n", v.Folder, strings.Repeat("-\t", 13))
+			continue
+		}
 		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", v.Folder, v.Rows, v.Events,
 			v.Missing, v.Extra, v.Twice, v.Disorder, v.Different, v.Filtered, v.Hidden, v.Dropped, v.Skipped, v.Unread, v.Repaired)
 	}
@@ -53,9 +77,6 @@ func printVerified(w io.Writer, all []verified) error {
 		return err
 	}
 	for _, v := range all {
-		if v.Error != "" {
-			fmt.Fprintln(w, v.Error)
-		}
 		for _, f := range v.Findings {
 			fmt.Fprintf(w, "folder %d: %s\n", v.Folder, findingText(f))
 		}
