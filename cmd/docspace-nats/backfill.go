@@ -38,6 +38,15 @@ An interrupt pauses a job, and the same command goes on, as after a crash: each
 row is stored once, in order. The rows are those dated up to --to, or up to the
 moment the job was created, so a job has an end.
 
+A folder that cannot be read is named when the job is created and when it ends. It
+leaves the job paused, and the same command tries it again. Where none can be read no
+job is created.
+
+Without NATS_URL it uses the server of the connector that runs with NATS_DATA_DIR on
+this machine, or starts it for as long as it works. Where no connector ever ran with
+that directory, only a job that names folders, or rooms, creates it; --dry-run, list,
+cancel and a job without folders refuse.
+
 With --live the rows go into the live stream, where connectors go on with them.
 That is for folders that were never read: history below a mark cannot be put in.
 

@@ -36,6 +36,9 @@ never changes: the settings of a stream are its owner's.
 
 Exit status: 0 when run can start, 1 when something would keep it from its
 work, 2 when a setting is wrong.`,
+		Example: `  docspace-nats check
+  docspace-nats check --fix
+  docspace-nats check --json | jq '.[] | select(.verdict == "failed")'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := Load()

@@ -35,6 +35,9 @@ set, reset and import say in one sentence and in numbers what they will do befor
 they do it. Each change is one commit with an event connector.mark_changed, which
 carries the reason. A connector that publishes the folder at that moment is refused
 its commit and goes on from the new mark: none has to be stopped.`,
+		Example: `  docspace-nats checkpoint show
+  docspace-nats checkpoint reset --folder 42 --dry-run
+  docspace-nats checkpoint export marks.ndjson`,
 		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -39,6 +39,9 @@ At the end it compares the rows the portal made with what the consumer read
 back, in one line. Exit status 0 when nothing is lost, duplicated or out of
 order, 1 otherwise. What a checkpoint reset has had stored again counts as
 duplicated.`,
+		Example: `  docspace-nats demo
+  docspace-nats demo --for 10s
+  docspace-nats demo --rooms 50 --rate 200 --seed 7`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.lasts < 0 || o.rate <= 0 || o.rate > 1000 || o.rooms < 1 || o.rooms > 1000 {

@@ -70,6 +70,10 @@ Check a configuration:          docspace-nats check
 Watch a portal:                 docspace-nats run
 
 Settings are environment variables; docspace-nats run --help lists them.`,
+		Example: `  docspace-nats demo --for 10s
+  DOCSPACE_URL=https://docs.example.com DOCSPACE_API_KEY_FILE=key.txt docspace-nats check
+  DOCSPACE_URL=https://docs.example.com DOCSPACE_API_KEY_FILE=key.txt docspace-nats run
+  docspace-nats tail --from 1h`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          knownCommand,

@@ -30,6 +30,9 @@ With --once it reads until every folder is caught up and exits: 0 when all are,
 Settings (environment variables):
 
 ` + configHelp(),
+		Example: `  DOCSPACE_URL=https://docs.example.com DOCSPACE_API_KEY_FILE=key.txt docspace-nats run
+  DOCSPACE_FOLDERS=1204,1310 NATS_URL=nats://nats:4222 docspace-nats run
+  docspace-nats run --once`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := Load()
