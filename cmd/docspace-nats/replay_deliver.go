@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"docspace-nats/cmd/docspace-nats/sink"
 )
 
 // replayTells is how often, at most, it is said that a target fails.
@@ -44,7 +46,7 @@ func (p *replayPump) mayWork(err error) bool {
 
 // failsForGood reports whether it is the target that says so.
 func failsForGood(err error) bool {
-	if lost := new(lostSinkError); errors.As(err, &lost) {
+	if lost := new(sink.LostError); errors.As(err, &lost) {
 		return true
 	}
 	is := refusal(nil)

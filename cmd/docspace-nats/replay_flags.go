@@ -166,7 +166,7 @@ func (o *replayOptions) headers() (map[string]string, error) {
 		text, err = os.ReadFile(o.headerFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--header-file: %s: %w", o.headerFile, pathless(err))
+		return nil, fmt.Errorf("--header-file: %w", err)
 	}
 	headers := make(map[string]string)
 	number := 0

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"docspace-nats/cmd/docspace-nats/sink"
 	"docspace-nats/publisher"
 )
 
@@ -54,13 +54,13 @@ func (o *replayOptions) open(ctx context.Context, nc *nats.Conn, cfg NATSConfig,
 	case o.to != "":
 		return newHTTPTarget(o)
 	case o.file != "":
-		file, err := openTailFile(o.file, o.job != "")
+		file, err := sink.OpenFile(o.file, o.job != "")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", o.file, err)
 		}
 		return &lineTarget{sink: file}, nil
 	}
-	return &lineTarget{sink: &tailStdout{w: bufio.NewWriterSize(stdout, 64<<10)}}, nil
+	return &lineTarget{sink: sink.NewOutput(stdout)}, nil
 }
 
 // A streamTarget stores events in another stream, each after the one before it
@@ -83,7 +83,7 @@ func (t *streamTarget) send(ctx context.Context, these []*replayItem) (safe, tri
 	safe, known, err := t.to.Publish(ctx, events)
 	t.known.Add(int64(known))
 	if refused := new(publisher.StoreError); err != nil && !errors.As(err, &refused) {
-		err = &lostSinkError{err} // what answers there is no stream
+		err = &sink.LostError{Err: err} // what answers there is no stream
 	}
 	if err != nil {
 		tried = 1
@@ -95,7 +95,7 @@ func (t *streamTarget) close() error { return nil }
 
 // A lineTarget writes events as lines, in the order of the stream.
 type lineTarget struct {
-	sink    tailSink
+	sink    sink.Sink
 	written int // of the lines that are sent again, those the sink has
 }
 
@@ -108,19 +108,19 @@ func (t *lineTarget) send(ctx context.Context, these []*replayItem) (safe, tried
 	for _, item := range these {
 		line, err := oneLine(item.Data)
 		if err != nil {
-			return 0, 0, &lostSinkError{fmt.Errorf("event #%d: %w", item.Seq, err)} // it was decoded before
+			return 0, 0, &sink.LostError{Err: fmt.Errorf("event #%d: %w", item.Seq, err)} // it was decoded before
 		}
 		lines = append(lines, line)
 	}
-	n, err := t.sink.write(ctx, lines[t.written:])
+	n, err := t.sink.Write(ctx, lines[t.written:])
 	if t.written += n; err != nil {
 		return 0, 0, err
 	}
 	t.written = 0
-	if err := t.sink.confirm(ctx); err != nil {
+	if err := t.sink.Confirm(ctx); err != nil {
 		return 0, len(these), err
 	}
 	return len(these), 0, nil
 }
 
-func (t *lineTarget) close() error { return t.sink.close() }
+func (t *lineTarget) close() error { return t.sink.Close() }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,7 +37,9 @@ import (
 //	forget [COPY]           all marks are removed from $NATS, with their copy or
 //	                        once there is one
 //	answered                a connector answers status, and has polled every folder
-//	exits CODE COMMAND...   the command ends with that code
+//	exits CODE COMMAND...   the command ends with that code; with --json it prints
+//	                        one JSON value or nothing
+//	json COMMAND...         the command succeeds, and prints one JSON value
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"forget":   forgetScript(t),
 			"answered": answeredScript(t),
 			"exits":    exitsScript,
+			"json":     jsonScript,
 		},
 	})
 }
@@ -204,20 +205,5 @@ func answeredScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			err := ts.Exec("docspace-nats", "status", "--attention", "--json")
 			return err == nil && strings.Contains(ts.ReadFile("stdout"), `"unknown": 0`)
 		})
-	}
-}
-
-func exitsScript(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%v", err)
-	}
-	if got != want {
-		ts.Fatalf("%s ended with %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
 }

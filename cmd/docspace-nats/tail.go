@@ -71,7 +71,7 @@ and error.`,
 // runTail runs until what was asked for is delivered. A stop is no failure.
 func runTail(ctx context.Context, cfg NATSConfig, o tailOptions, stdout, stderr io.Writer) error {
 	tell := teller("tail", stderr)
-	sink, err := o.sink(stdout)
+	to, err := o.open(stdout)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.target(), err)
 	}
@@ -98,9 +98,9 @@ func runTail(ctx context.Context, cfg NATSConfig, o tailOptions, stdout, stderr 
 	if after, is := reader.Resumed(); is && (o.from != "" || o.seq > 0) {
 		tell("consumer %s exists, goes on after event #%d; --from and --seq count only the first time", o.durable, after)
 	}
-	pump := &tailPump{o: o, reader: reader, sink: sink, render: o.renderer(stdout), tell: tell}
+	pump := &tailPump{o: o, reader: reader, sink: to, render: o.renderer(stdout), tell: tell}
 	err = pump.run(ctx)
-	if closed := sink.close(); err == nil && closed != nil {
+	if closed := to.Close(); err == nil && closed != nil {
 		err = fmt.Errorf("%s: %w", o.target(), closed)
 	}
 	return err

@@ -89,75 +89,6 @@ func TestAFileThatWasRenamedIsMadeAnewOnSIGHUP(t *testing.T) {
 	r.holds(idsOf(t, readFile(t, path+".1")+readFile(t, path)))
 }
 
-func TestATornLastLineIsRepaired(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		before  string
-		durable bool
-		want    string
-	}{
-		{"", true, "new\n"},
-		{"a\nb\n", true, "a\nb\nnew\n"},
-		{"a\nb", true, "a\nnew\n"},
-		{"torn", true, "new\n"},
-		{"a\n" + strings.Repeat("x", 200_000), true, "a\nnew\n"},
-		{"a\nb", false, "a\nb\nnew\n"},
-	} {
-		path := filepath.Join(t.TempDir(), "f")
-		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := openTailFile(path, c.durable)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := f.write(t.Context(), [][]byte{[]byte("new")}); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
-		if err := f.close(); err != nil {
-			t.Fatal(err)
-		}
-		if got := readFile(t, path); got != c.want {
-			t.Errorf("%.10q: got %.40q, want %.40q", c.before, got, c.want)
-		}
-	}
-}
-
-func TestAFileWithoutLinesIsNotCut(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f")
-	image := bytes.Repeat([]byte{1}, longestLine+200_000)
-	if err := os.WriteFile(path, image, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openTailFile(path, true); err == nil || !strings.Contains(err.Error(), "is it a file of lines?") {
-		t.Errorf("got %v", err)
-	}
-	if got := readFile(t, path); got != string(image) {
-		t.Error("it was changed")
-	}
-}
-
-func TestTwoTailsDoNotShareAFile(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f")
-	first, err := openTailFile(path, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openTailFile(path, true); err == nil || !strings.Contains(err.Error(), "another tail") {
-		t.Errorf("got %v", err)
-	}
-	if err := first.close(); err != nil {
-		t.Fatal(err)
-	}
-	second, err := openTailFile(path, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = second.close()
-}
-
 func TestAFullDiskTearsNoLineAndLosesNoEvent(t *testing.T) {
 	t.Parallel()
 	dir := natstest.SmallDisk(t, 4<<20)
@@ -214,31 +145,4 @@ func TestAFileThatIsTakenAwayIsMadeAnew(t *testing.T) {
 	is.finish()
 	after, _ := os.ReadFile(path)
 	r.holds(idsOf(t, before+string(after)))
-}
-
-func TestAFileThatWasEmptiedToMakeRoomIsNotFilledWithZeros(t *testing.T) {
-	t.Parallel()
-	dir := natstest.SmallDisk(t, 4<<20)
-	path := filepath.Join(dir, "events.ndjson")
-	f, err := openTailFile(path, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := [][]byte{bytes.Repeat([]byte("a"), 60_000)}
-	fill := func() {
-		for {
-			if _, err := f.write(t.Context(), line); err != nil {
-				return
-			}
-		}
-	}
-	fill()
-	if err := os.Truncate(path, 0); err != nil { // as an operator does, or copytruncate
-		t.Fatal(err)
-	}
-	fill()
-	got := readFile(t, path)
-	if strings.Contains(got, "\x00") || !strings.HasSuffix(got, "\n") {
-		t.Errorf("%d bytes, %d zeros, ends with %q", len(got), strings.Count(got, "\x00"), got[len(got)-1])
-	}
 }

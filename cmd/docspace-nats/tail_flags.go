@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"docspace-nats/cmd/docspace-nats/sink"
 	"docspace-nats/publisher"
 	"docspace-nats/schema/line"
 )
@@ -168,15 +169,15 @@ func (o *tailOptions) checkReceiver() error {
 		}
 		return nil
 	}
-	scheme, _, _, err := parseTo(o.to)
+	to, err := sink.ParseAddress(o.to)
 	switch {
 	case err != nil:
-		return fmt.Errorf("--to: %w", err)
+		return fmt.Errorf("--to: %w, got %s", err, shownValue(o.to))
 	case o.file != "":
 		return errors.New("--to and --file: choose one")
-	case strings.HasPrefix(scheme, "relp") && o.output != "syslog":
-		return fmt.Errorf("--output: must be syslog for %s://, got %s", scheme, o.output)
-	case !strings.HasSuffix(scheme, "tls") && o.tlsFiles.given():
+	case to.RELP() && o.output != "syslog":
+		return fmt.Errorf("--output: must be syslog for %s://, got %s", to.Scheme, o.output)
+	case !to.TLS() && o.tlsFiles.given():
 		return errors.New("--ca, --cert and --key: must be set only together with --to tls:// or relp+tls://")
 	}
 	return o.tlsFiles.check()

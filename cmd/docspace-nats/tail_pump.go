@@ -10,6 +10,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"docspace-nats/cmd/docspace-nats/sink"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
@@ -37,7 +38,7 @@ const (
 type tailPump struct {
 	o      tailOptions
 	reader *publisher.Reader
-	sink   tailSink
+	sink   sink.Sink
 	render func(*schema.Event, []byte) ([]byte, error)
 	tell   func(format string, args ...any)
 
@@ -82,7 +83,7 @@ func (p *tailPump) run(ctx context.Context) error {
 			p.reader.Keep(p.inHand...)
 		case <-rotated:
 			if err = p.deliver(ctx, true); err == nil {
-				p.sink.reopen()
+				p.sink.Reopen()
 			}
 		case err = <-failed:
 			failed <- nil // for the one who waits at the end
@@ -114,7 +115,7 @@ func (p *tailPump) takeAll(ctx context.Context, d publisher.Delivery, more <-cha
 			continue
 		default:
 		}
-		return p.deliver(ctx, time.Since(p.since) >= p.sink.lag())
+		return p.deliver(ctx, time.Since(p.since) >= p.sink.Lag())
 	}
 }
 
@@ -151,7 +152,7 @@ func (p *tailPump) take(d publisher.Delivery) {
 // look confirms what has waited long enough, and finds out whether there is
 // nothing more to come.
 func (p *tailPump) look(ctx context.Context, waiting int) error {
-	if len(p.inHand) > 0 && time.Since(p.since) >= p.sink.lag() {
+	if len(p.inHand) > 0 && time.Since(p.since) >= p.sink.Lag() {
 		if err := p.deliver(ctx, true); err != nil {
 			return err
 		}
@@ -175,7 +176,7 @@ func (p *tailPump) deliver(ctx context.Context, confirm bool) error {
 	keep := time.Now()
 	for told := false; ; {
 		err := p.attempt(ctx, confirm)
-		if lost := new(lostSinkError); errors.As(err, &lost) || ctx.Err() != nil {
+		if lost := new(sink.LostError); errors.As(err, &lost) || ctx.Err() != nil {
 			return fmt.Errorf("write to %s: %w", p.o.target(), errors.Join(err, ctx.Err()))
 		}
 		if err == nil {
@@ -210,10 +211,10 @@ func (p *tailPump) meanwhile() string {
 // attempt is deliver, once.
 func (p *tailPump) attempt(ctx context.Context, confirm bool) error {
 	if p.written < len(p.lines) {
-		n, err := p.sink.write(ctx, p.lines[p.written:])
+		n, err := p.sink.Write(ctx, p.lines[p.written:])
 		p.written += n
 		if err != nil {
-			if !p.sink.keeps() {
+			if !p.sink.Keeps() {
 				p.written = 0
 			}
 			return err
@@ -222,7 +223,7 @@ func (p *tailPump) attempt(ctx context.Context, confirm bool) error {
 	if !confirm || len(p.inHand) == 0 {
 		return nil
 	}
-	if err := p.sink.confirm(ctx); err != nil {
+	if err := p.sink.Confirm(ctx); err != nil {
 		p.written = 0
 		return err
 	}

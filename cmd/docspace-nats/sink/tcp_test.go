@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"io"
@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// A tailPeer is the other side of a tcpSink, played by hand.
-type tailPeer struct {
+// A peer is the other side of a tcpSink, played by hand.
+type peer struct {
 	t        *testing.T
 	listener net.Listener
 	sink     *tcpSink
 }
 
-func newTailPeer(t *testing.T) *tailPeer {
+func newPeer(t *testing.T) *peer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tailPeer{t: t, listener: listener, sink: &tcpSink{dialer: tailDialer{address: listener.Addr().String()}}}
-	t.Cleanup(func() { _, _ = listener.Close(), p.sink.close() })
+	p := &peer{t: t, listener: listener, sink: &tcpSink{dialer: dialer{address: listener.Addr().String()}}}
+	t.Cleanup(func() { _, _ = listener.Close(), p.sink.Close() })
 	return p
 }
 
 // write writes a line and returns the connection it comes on.
-func (p *tailPeer) write() net.Conn {
+func (p *peer) write() net.Conn {
 	p.t.Helper()
-	if n, err := p.sink.write(p.t.Context(), [][]byte{[]byte("one event")}); n != 1 || err != nil {
+	if n, err := p.sink.Write(p.t.Context(), [][]byte{[]byte("one event")}); n != 1 || err != nil {
 		p.t.Fatal(n, err)
 	}
 	return p.accept()
 }
 
-func (p *tailPeer) accept() net.Conn {
+func (p *peer) accept() net.Conn {
 	p.t.Helper()
 	conn, err := p.listener.Accept()
 	if err != nil {
@@ -44,14 +44,14 @@ func (p *tailPeer) accept() net.Conn {
 	return conn
 }
 
-func (p *tailPeer) confirm() chan error {
+func (p *peer) confirm() chan error {
 	done := make(chan error, 1)
-	go func() { done <- p.sink.confirm(p.t.Context()) }()
+	go func() { done <- p.sink.Confirm(p.t.Context()) }()
 	return done
 }
 
 // holds reports what confirm returned.
-func (p *tailPeer) holds(done chan error, want bool) {
+func (p *peer) holds(done chan error, want bool) {
 	p.t.Helper()
 	select {
 	case err := <-done:
@@ -65,7 +65,7 @@ func (p *tailPeer) holds(done chan error, want bool) {
 
 func TestAReceiverThatReadEverythingAndClosedHasConfirmed(t *testing.T) {
 	t.Parallel()
-	p := newTailPeer(t)
+	p := newPeer(t)
 	first := p.write()
 	done := p.confirm()
 	next := p.accept()
@@ -74,7 +74,7 @@ func TestAReceiverThatReadEverythingAndClosedHasConfirmed(t *testing.T) {
 	}
 	_ = first.Close()
 	p.holds(done, true)
-	if _, err := p.sink.write(t.Context(), [][]byte{[]byte("two")}); err != nil {
+	if _, err := p.sink.Write(t.Context(), [][]byte{[]byte("two")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadFull(next, make([]byte, len("two\n"))); err != nil {
@@ -84,7 +84,7 @@ func TestAReceiverThatReadEverythingAndClosedHasConfirmed(t *testing.T) {
 
 func TestAReceiverThatDiesWithSomethingUnreadHasNotConfirmed(t *testing.T) {
 	t.Parallel()
-	p := newTailPeer(t)
+	p := newPeer(t)
 	first := p.write()
 	done := p.confirm()
 	p.accept()
@@ -94,7 +94,7 @@ func TestAReceiverThatDiesWithSomethingUnreadHasNotConfirmed(t *testing.T) {
 
 func TestAReceiverThatDiesBeforeItWritesWhatItReadHasNotConfirmed(t *testing.T) {
 	t.Parallel()
-	p := newTailPeer(t)
+	p := newPeer(t)
 	first := p.write()
 	done := p.confirm()
 	next := p.accept()
@@ -108,7 +108,7 @@ func TestAReceiverThatDiesBeforeItWritesWhatItReadHasNotConfirmed(t *testing.T) 
 
 func TestAReceiverThatClosedBeforeItWasAskedHasNotConfirmed(t *testing.T) {
 	t.Parallel()
-	p := newTailPeer(t)
+	p := newPeer(t)
 	first := p.write()
 	if _, err := io.ReadFull(first, make([]byte, len("one event\n"))); err != nil {
 		t.Fatal(err)

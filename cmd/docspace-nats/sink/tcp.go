@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"context"
@@ -27,7 +27,7 @@ const confirmLag = 5 * time.Second
 // rsyslog does with queue.type="Direct". And all connections must reach the
 // same process: behind a balancer of load this proves nothing.
 type tcpSink struct {
-	dialer   tailDialer
+	dialer   dialer
 	counted  bool // octet counting (RFC 6587), otherwise a line end
 	trusting bool // what was written counts as received
 
@@ -35,7 +35,7 @@ type tcpSink struct {
 	written bool         // something on it is not confirmed
 }
 
-func (s *tcpSink) write(ctx context.Context, lines [][]byte) (int, error) {
+func (s *tcpSink) Write(ctx context.Context, lines [][]byte) (int, error) {
 	if err := s.connect(ctx); err != nil {
 		return 0, err
 	}
@@ -50,7 +50,7 @@ func (s *tcpSink) write(ctx context.Context, lines [][]byte) (int, error) {
 	}
 	s.written = true
 	if err := sendAll(s.conn, all); err != nil {
-		s.reopen()
+		s.Reopen()
 		return 0, err
 	}
 	return len(lines), nil
@@ -61,7 +61,7 @@ func (s *tcpSink) write(ctx context.Context, lines [][]byte) (int, error) {
 func (s *tcpSink) connect(ctx context.Context) error {
 	if s.conn != nil && s.conn.over() {
 		lost := s.written
-		s.reopen()
+		s.Reopen()
 		if lost {
 			return errClosed
 		}
@@ -81,7 +81,7 @@ func (s *tcpSink) connect(ctx context.Context) error {
 	// A receiver that refuses our certificate says so after the handshake is over
 	// for this side, and what it is sent until then would count as received.
 	if err := s.conn.stays(ctx, max(witnessed, time.Since(began))); err != nil {
-		s.reopen()
+		s.Reopen()
 		return err
 	}
 	return nil
@@ -89,12 +89,12 @@ func (s *tcpSink) connect(ctx context.Context) error {
 
 var errClosed = errors.New("the receiver closed the connection before it confirmed what it has")
 
-func (s *tcpSink) confirm(ctx context.Context) error {
+func (s *tcpSink) Confirm(ctx context.Context) error {
 	switch {
 	case !s.written:
 		return nil
 	case s.conn.over():
-		s.reopen()
+		s.Reopen()
 		return errClosed
 	case s.trusting:
 		s.written = false
@@ -102,12 +102,12 @@ func (s *tcpSink) confirm(ctx context.Context) error {
 	}
 	next, err := s.dialer.dial(ctx)
 	if err != nil {
-		s.reopen()
+		s.Reopen()
 		return err
 	}
 	witness := watch(next)
 	err = s.conn.finish(ctx)
-	s.reopen()
+	s.Reopen()
 	if err == nil {
 		err = witness.stays(ctx, witnessed)
 	}
@@ -119,24 +119,24 @@ func (s *tcpSink) confirm(ctx context.Context) error {
 	return nil
 }
 
-func (s *tcpSink) keeps() bool { return false }
+func (s *tcpSink) Keeps() bool { return false }
 
-func (s *tcpSink) lag() time.Duration {
+func (s *tcpSink) Lag() time.Duration {
 	if s.trusting {
 		return 0
 	}
 	return confirmLag
 }
 
-func (s *tcpSink) reopen() {
+func (s *tcpSink) Reopen() {
 	if s.conn != nil {
 		_ = s.conn.Close()
 		s.conn, s.written = nil, false
 	}
 }
 
-func (s *tcpSink) close() error {
-	s.reopen()
+func (s *tcpSink) Close() error {
+	s.Reopen()
 	return nil
 }
 

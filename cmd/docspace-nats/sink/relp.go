@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"bufio"
@@ -25,11 +25,11 @@ const (
 // when the message is in its queue, so that queue must be one that survives it:
 // queue.type="Direct", or one on disk.
 type relpSink struct {
-	dialer tailDialer
+	dialer dialer
 	conn   *relpConn // nil while there is none
 }
 
-func (s *relpSink) write(ctx context.Context, lines [][]byte) (int, error) {
+func (s *relpSink) Write(ctx context.Context, lines [][]byte) (int, error) {
 	if s.conn == nil {
 		var err error
 		if s.conn, err = openRELP(ctx, s.dialer); err != nil {
@@ -37,38 +37,38 @@ func (s *relpSink) write(ctx context.Context, lines [][]byte) (int, error) {
 		}
 	}
 	if err := s.conn.send(lines); err != nil {
-		s.reopen()
+		s.Reopen()
 		return 0, err
 	}
 	return len(lines), nil
 }
 
-func (s *relpSink) confirm(ctx context.Context) error {
+func (s *relpSink) Confirm(ctx context.Context) error {
 	if s.conn == nil {
 		return nil
 	}
 	if err := s.conn.wait(ctx); err != nil {
-		s.reopen()
+		s.Reopen()
 		return err
 	}
 	return nil
 }
 
-func (s *relpSink) keeps() bool { return false }
+func (s *relpSink) Keeps() bool { return false }
 
-func (s *relpSink) lag() time.Duration { return 0 }
+func (s *relpSink) Lag() time.Duration { return 0 }
 
-func (s *relpSink) reopen() {
+func (s *relpSink) Reopen() {
 	if s.conn != nil {
 		_ = s.conn.Close()
 		s.conn = nil
 	}
 }
 
-func (s *relpSink) close() error {
+func (s *relpSink) Close() error {
 	if s.conn != nil {
 		_ = s.conn.command("close", nil) // a courtesy: everything is confirmed
-		s.reopen()
+		s.Reopen()
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ type relpConn struct {
 }
 
 // openRELP connects and offers what we speak.
-func openRELP(ctx context.Context, d tailDialer) (*relpConn, error) {
+func openRELP(ctx context.Context, d dialer) (*relpConn, error) {
 	conn, err := d.dial(ctx)
 	if err != nil {
 		return nil, err

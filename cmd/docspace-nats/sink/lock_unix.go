@@ -1,21 +1,20 @@
 //go:build unix
 
-package main
+package sink
 
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 )
 
-// lockTailFile keeps a second tail from the file, for as long as it is open: the
+// lock keeps a second process from the file, for as long as it is open: the
 // second would take a line that is being written for a torn one.
-func lockTailFile(f *os.File) error {
+func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return errors.New("another tail writes to this file; stop it, or choose another file")
+		return errors.New("another process writes to this file; stop it, or choose another file")
 	}
 	return err
 }
@@ -28,9 +27,3 @@ func keepEntry(path string) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
-
-// notifyReopen asks for the signal that logrotate and others send after they
-// renamed a file.
-func notifyReopen(to chan<- os.Signal) { signal.Notify(to, syscall.SIGHUP) }
-
-func stopReopen(to chan<- os.Signal) { signal.Stop(to) }

@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"bytes"
@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// longestLine is more than any line tail writes: the largest message of a
+// longestLine is more than any line that is written: the largest message of a
 // server, with every character escaped, and a syslog header.
 const longestLine = 8 << 20
 
-// A tailFile appends lines to a file, which survives whatever happens to this
+// A File appends lines to a file, which survives whatever happens to this
 // process: a line is there as a whole or not at all.
-type tailFile struct {
+type File struct {
 	path    string
 	durable bool
 	f       *os.File // nil while it cannot be opened
 }
 
-// openTailFile opens the file at once, so that a wrong path is an error and not
+// OpenFile opens the file at once, so that a wrong path is an error and not
 // something to wait for.
-func openTailFile(path string, durable bool) (*tailFile, error) {
-	s := &tailFile{path: path, durable: durable}
+func OpenFile(path string, durable bool) (*File, error) {
+	s := &File{path: path, durable: durable}
 	return s, s.open()
 }
 
 // open creates the file or goes on with it. Its last line may be torn, when the
 // process was killed or the disk was full. Then its event was not acknowledged
-// and comes again: a durable tail takes the rest away, another one, which does not
+// and comes again: a durable writer takes the rest away, another one, which does not
 // know whose it is, ends the line.
-func (s *tailFile) open() (err error) {
+func (s *File) open() (err error) {
 	defer func() { err = pathless(err) }()
 	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o640)
 	if errors.Is(err, os.ErrNotExist) {
@@ -54,7 +54,7 @@ func (s *tailFile) open() (err error) {
 	if !info.Mode().IsRegular() {
 		return errors.New("is no file")
 	}
-	if err := lockTailFile(f); err != nil {
+	if err := lock(f); err != nil {
 		return err
 	}
 	whole, err := wholeLines(f, info.Size())
@@ -90,7 +90,7 @@ func pathless(err error) error {
 	return err
 }
 
-var errNoLines = errors.New("ends with a line longer than tail writes; is it a file of lines? choose another")
+var errNoLines = errors.New("ends with a line longer than any that is written; is it a file of lines? choose another")
 
 // wholeLines is the size of the file without the part after its last line end.
 func wholeLines(f io.ReaderAt, size int64) (int64, error) {
@@ -114,9 +114,9 @@ func wholeLines(f io.ReaderAt, size int64) (int64, error) {
 
 // write appends lines. Where only a part fits, the torn line is taken back:
 // whole ones stay, since somebody may have read them.
-func (s *tailFile) write(_ context.Context, lines [][]byte) (int, error) {
+func (s *File) Write(_ context.Context, lines [][]byte) (int, error) {
 	if s.f != nil && !s.there() {
-		s.reopen()
+		s.Reopen()
 	}
 	if s.f == nil {
 		if err := s.open(); err != nil {
@@ -134,14 +134,14 @@ func (s *tailFile) write(_ context.Context, lines [][]byte) (int, error) {
 	whole := bytes.LastIndexByte(all[:n], '\n') + 1
 	if cut := s.cut(int64(n - whole)); cut != nil {
 		err = errors.Join(err, cut)
-		s.reopen() // which looks at the last line again
+		s.Reopen() // which looks at the last line again
 	}
 	return bytes.Count(all[:whole], []byte("\n")), err
 }
 
 // cut takes the last bytes away. Others may have emptied the file meanwhile, to
 // make room, so its size is asked for: a longer one would be filled with zeros.
-func (s *tailFile) cut(torn int64) error {
+func (s *File) cut(torn int64) error {
 	if torn == 0 {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (s *tailFile) cut(torn int64) error {
 
 // there reports whether the open file is the one of that name, and not one that
 // was renamed, deleted or replaced without a word.
-func (s *tailFile) there() bool {
+func (s *File) there() bool {
 	open, err := s.f.Stat()
 	if err != nil {
 		return false
@@ -168,33 +168,33 @@ var errTakenAway = errors.New("the file was taken away while it was written")
 // confirm makes sure that the disk has every line, in a file that is there. After
 // a failure the system may have dropped some, so all that was not confirmed is
 // written again.
-func (s *tailFile) confirm(context.Context) error {
+func (s *File) Confirm(context.Context) error {
 	if s.f == nil {
 		return nil
 	}
 	if err := s.f.Sync(); err != nil {
-		s.reopen()
+		s.Reopen()
 		return pathless(err)
 	}
 	if !s.there() {
-		s.reopen()
+		s.Reopen()
 		return errTakenAway
 	}
 	return nil
 }
 
-func (s *tailFile) keeps() bool { return true }
+func (s *File) Keeps() bool { return true }
 
-func (s *tailFile) lag() time.Duration { return 0 }
+func (s *File) Lag() time.Duration { return 0 }
 
-func (s *tailFile) reopen() {
+func (s *File) Reopen() {
 	if s.f != nil {
 		_ = s.f.Close()
 		s.f = nil
 	}
 }
 
-func (s *tailFile) close() error {
+func (s *File) Close() error {
 	if s.f == nil {
 		return nil
 	}
