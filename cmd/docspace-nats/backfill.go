@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -87,6 +88,7 @@ type backfill struct {
 
 	privacy schema.Privacy
 	portal  *docspace.Client
+	meter   meter // of requests to it
 	nc      *nats.Conn
 	known   map[int]docspace.Folder // what the portal tells about folders
 }
@@ -100,7 +102,7 @@ func (b *backfill) run(ctx context.Context) error {
 	b.cfg.Poll.RequestsPerMinute = b.o.budget(b.cfg.Poll.RequestsPerMinute)
 	b.cfg.Poll.MaxInFlight = max(1, b.cfg.Poll.MaxInFlight/2)
 	var err error
-	if b.portal, err = newPortal(b.cfg, privacy, callPatience, nil); err != nil {
+	if b.portal, err = newPortal(b.cfg, privacy, callPatience, b.observe); err != nil {
 		return err
 	}
 	defer b.portal.Close()
@@ -123,6 +125,8 @@ func (b *backfill) run(ctx context.Context) error {
 	}
 	return b.cfg.DocSpace.refused(err)
 }
+
+func (b *backfill) observe(string, int, time.Duration) { b.meter.count(time.Now()) }
 
 // intoJob works on a job in a stream of its own.
 func (b *backfill) intoJob(ctx context.Context) error {

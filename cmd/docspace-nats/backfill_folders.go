@@ -115,8 +115,9 @@ func notShown(err error) bool {
 }
 
 // readable returns those of the folders that can go into the live stream: it has
-// not read them, or from the same moment on. Rooms that cannot are left out, folders
-// that were named are refused.
+// not read them, or from this or an earlier moment on, as when --from is so long ago
+// and the command goes on. Rooms that cannot are left out, folders that were named
+// are refused.
 func (b *backfill) readable(ids []int, marks []checkpoint.Mark, from time.Time) (open []int, err error) {
 	read := make(map[int]checkpoint.Mark)
 	for _, m := range marks {
@@ -124,7 +125,7 @@ func (b *backfill) readable(ids []int, marks []checkpoint.Mark, from time.Time) 
 	}
 	var others []string
 	for _, id := range ids {
-		if m, has := read[id]; has && !m.Anchor.Equal(from) {
+		if m, has := read[id]; has && m.Anchor.After(from) {
 			others = append(others, m.String())
 			continue
 		}
@@ -137,7 +138,7 @@ func (b *backfill) readable(ids []int, marks []checkpoint.Mark, from time.Time) 
 	if n := len(others) - fewFolders; n > 0 {
 		others, more = others[:fewFolders], fmt.Sprintf("\n  and %d more", n)
 	}
-	return nil, fmt.Errorf("--live: stream %s has read these folders from another moment on, and what lies below their marks cannot be put in:\n  %s%s\n"+
+	return nil, fmt.Errorf("--live: stream %s has read these folders from a later moment on, and what lies below their marks cannot be put in:\n  %s%s\n"+
 		"leave --live out, which reads them into a stream of their own, or remove their marks with docspace-nats checkpoint reset",
 		b.cfg.NATS.Stream, strings.Join(others, "\n  "), more)
 }

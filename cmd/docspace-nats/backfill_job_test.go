@@ -354,7 +354,7 @@ func TestProcessesOfOneJobHelpEachOtherAndNoneEndsBeforeAllIsRead(t *testing.T) 
 	a.holds(t, server.Conn(t), "DOCSPACE_BACKFILL_history", "docspace.backfill.history", schema.Backfill, rooms...)
 }
 
-func TestAnInterruptPausesAJobAndTheSameCommandGoesOn(t *testing.T) {
+func TestAnInterruptPausesAJobThatAnswersStatusAndTheSameCommandGoesOn(t *testing.T) {
 	t.Parallel()
 	a, server := newArchive(t, rand.Uint64()), natstest.Process(t)
 	room := a.room(3000, 1)
@@ -367,6 +367,14 @@ func TestAnInterruptPausesAJobAndTheSameCommandGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	cfg := NATSConfig{URL: ServerURL(server.URL()), Stream: "DOCSPACE_BACKFILL_slow", SubjectPrefix: "docspace.backfill.slow", InboxPrefix: "_INBOX"}
+	waitUntil(t, "the job answers status", func() bool {
+		is, text, err := told(t, cfg)
+		if err != nil {
+			t.Fatal(err, text)
+		}
+		return is.Answered && len(is.Replicas) == 1 && is.Replicas[0].Requests >= 14 && len(is.Folders) == 1 && is.Folders[0].Owner != nil
+	})
 	refused := run("cancel", "slow", "--yes")
 	<-refused.ended
 	if text := refused.stderr.String(); refused.err == nil || !strings.Contains(text, "job slow is worked on by 1 process; stop that first") {

@@ -52,7 +52,7 @@ func (b *backfill) intoLive(ctx context.Context) error {
 		return err
 	}
 	if skipped := len(ids) - len(open); skipped > 0 {
-		b.tell("rooms that were read from another moment on, and are left as they are: %d", skipped)
+		b.tell("rooms that were read from a later moment on, and are left as they are: %d", skipped)
 	}
 	b.tell("into stream %s: %s", b.cfg.NATS.Stream, p)
 	return b.workLive(ctx, p, options, poller.Options{Anchor: from, Began: now})

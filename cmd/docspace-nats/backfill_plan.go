@@ -36,6 +36,8 @@ type plannedFolder struct {
 	Stored   int              `json:"stored"`
 	Requests int              `json:"requests"`
 	Error    string           `json:"error,omitzero"` // why its rows cannot be counted
+
+	from time.Time // of the rows that count
 }
 
 // newPlan is the plan of a job as it was created, before its folders are counted.
@@ -46,7 +48,10 @@ func newPlan(name string, job backfillJob, marks []checkpoint.Mark, perMinute in
 		at[m.Folder] = m
 	}
 	for _, id := range job.Folders {
-		f := plannedFolder{Folder: id, State: at[id].State, Stored: at[id].Accounted}
+		f := plannedFolder{Folder: id, State: at[id].State, Stored: at[id].Accounted, from: p.From}
+		if m, begun := at[id]; begun {
+			f.from = m.Anchor
+		}
 		p.Folders = append(p.Folders, f)
 		p.Stored += f.Stored
 	}
@@ -76,7 +81,7 @@ func (b *backfill) count(ctx context.Context, p *backfillPlan) error {
 	for i := range p.Folders {
 		f := &p.Folders[i]
 		asks.Go(func() error {
-			page, err := b.portal.History(ctx, f.Folder, docspace.Query{Count: 1, From: p.From, To: p.To})
+			page, err := b.portal.History(ctx, f.Folder, docspace.Query{Count: 1, From: f.from, To: p.To})
 			switch {
 			case notShown(err):
 				f.Error = err.Error()

@@ -39,7 +39,7 @@ type backfillWorker struct {
 
 // open opens the stream and reads how far the work is.
 func (b *backfill) open(ctx context.Context, options publisher.Options) (*backfillWorker, []checkpoint.Mark, error) {
-	w := &backfillWorker{connector: &connector{portal: b.portal, nc: b.nc}, log: newLogger(b.quiet(), b.stderr)}
+	w := &backfillWorker{connector: &connector{portal: b.portal, nc: b.nc, name: writer(), started: time.Now().UTC(), requests: &b.meter}, log: newLogger(b.quiet(), b.stderr)}
 	marks, err := w.openLedger(ctx, options, onceWaits, w.log)
 	if err != nil {
 		return nil, nil, err
@@ -119,7 +119,9 @@ func (b *backfill) work(ctx context.Context, job backfillJob) error {
 		w.schedule.Watch(id)
 	}
 	sleep(ctx, job.To.Add(jobSettles).Sub(b.portal.Now()))
-	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run, func(ctx context.Context) error { return b.whileThere(ctx, created) })
+	err = w.alongside(ctx, w.schedule.Run, w.replicas.Run,
+		func(ctx context.Context) error { return w.ledger.Answer(ctx, w.answer) },
+		func(ctx context.Context) error { return b.whileThere(ctx, created) })
 	return b.ended(ctx, w, job, err)
 }
 

@@ -107,7 +107,7 @@ func (s *stateServer) tell(w io.Writer) {
 	if c == nil {
 		return
 	}
-	told, found := 0, c.patrol.Findings()
+	told, found := 0, c.found()
 	for _, f := range c.schedule.Standings() {
 		line := attention(pollsOf(f, found[f.Folder]))
 		if line == "" {

@@ -87,7 +87,15 @@ func (c *connector) answer(question []byte, most int) []byte {
 		return nil
 	}
 	standings := c.schedule.Standings()
-	return q.page(c.status(len(standings)), standings, c.patrol.Findings(), c.schedule.Title, most)
+	return q.page(c.status(len(standings)), standings, c.found(), c.schedule.Title, most)
+}
+
+// found is what the last verification of each folder found, if there is one.
+func (c *connector) found() map[int]string {
+	if c.patrol == nil {
+		return nil // of a job, which verify looks at
+	}
+	return c.patrol.Findings()
 }
 
 // page is an answer with as many folders as fit. The next page begins after the

@@ -39,14 +39,14 @@ type connector struct {
 
 	name     string // as in the marks
 	started  time.Time
-	requests meter        // to the portal
+	requests *meter       // to the portal
 	budget   atomic.Int64 // of them, a minute; 0: no limit
 }
 
 // connect assembles a connector. It waits for NATS for so long, less than zero
 // meaning until ctx ends, and asks the portal only for its clock.
 func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Logger) (c *connector, err error) {
-	c = &connector{name: writer(), started: time.Now().UTC()}
+	c = &connector{name: writer(), started: time.Now().UTC(), requests: new(meter)}
 	c.budget.Store(int64(cfg.Poll.RequestsPerMinute))
 	defer func() {
 		if err != nil {
