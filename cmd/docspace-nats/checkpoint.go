@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller"
@@ -51,25 +49,6 @@ func subcommand(cmd *cobra.Command, args []string) error {
 		return usagef("unknown command %q; see %s --help", args[0], cmd.CommandPath())
 	}
 	return nil
-}
-
-// folderFlag is the flag --folder.
-func folderFlag(flags *pflag.FlagSet, folders *[]string, usage string) {
-	flags.StringSliceVar(folders, "folder", nil, usage)
-}
-
-// folderIDs reads the values of --folder, each once, ascending.
-func folderIDs(texts []string) ([]int, error) {
-	var ids []int
-	for _, text := range texts {
-		id, err := strconv.Atoi(text)
-		if err != nil || id < 1 || id > maxFolderID || strconv.Itoa(id) != text {
-			return nil, fmt.Errorf("--folder: must be a folder id from 1 to %d, got %s", maxFolderID, shownValue(text))
-		}
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
 }
 
 // A markKeeper is what the commands on marks work with.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,20 +20,18 @@ type selection struct {
 }
 
 func (s *selection) register(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&s.folders, "folder", nil, "only this folder id; may be repeated")
+	folderFlag(flags, &s.folders, "only this folder id; may be repeated")
 	flags.StringSliceVar(&s.events, "event", nil, "only actions that match <category>.<action>, with * for any characters, such as 'file.*'; may be repeated")
 }
 
 func (s *selection) check() error {
 	var errs []error
-	for _, folder := range s.folders {
-		if id, err := strconv.Atoi(folder); err != nil || id < 1 || id > maxFolderID || strconv.Itoa(id) != folder {
-			errs = append(errs, fmt.Errorf("--folder: must be a folder id from 1 to %d, got %s", maxFolderID, shownValue(folder)))
-		}
+	_, err := folderIDs(s.folders)
+	if err != nil {
+		errs = append(errs, err)
 	}
 	slices.Sort(s.folders)
 	s.folders = slices.Compact(s.folders)
-	var err error
 	if s.patterns, err = schema.ParsePatterns(strings.Join(s.events, ",")); err != nil {
 		errs = append(errs, fmt.Errorf("--event: %w", err))
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -91,7 +89,7 @@ its work or does not answer, or if no connector answers.`,
 func statusFlags(o *statusOptions) *pflag.FlagSet {
 	flags := pflag.NewFlagSet("status", pflag.ContinueOnError)
 	flags.SortFlags = false
-	flags.StringSliceVar(&o.folders, "folder", nil, "only this folder id; may be repeated")
+	folderFlag(flags, &o.folders, "only this folder id; may be repeated")
 	flags.BoolVar(&o.attention, "attention", false, "only folders that need attention; exit status 1 if somebody should look")
 	flags.IntVar(&o.limit, "limit", -1, "show so many folders; 0: all; 50 on a terminal, otherwise all")
 	flags.StringVar(&o.watch, "watch", "", "show it again and again, until interrupted, after each `interval`")
@@ -104,15 +102,10 @@ func statusFlags(o *statusOptions) *pflag.FlagSet {
 // check judges all flags and fills in what depends on others.
 func (o *statusOptions) check(stdout io.Writer) error {
 	var errs []error
-	for _, folder := range o.folders {
-		id, err := strconv.Atoi(folder)
-		if err != nil || id < 1 || id > maxFolderID {
-			errs = append(errs, fmt.Errorf("--folder: must be a folder id from 1 to %d, got %s", maxFolderID, shownValue(folder)))
-		}
-		o.ids = append(o.ids, id)
+	var err error
+	if o.ids, err = folderIDs(o.folders); err != nil {
+		errs = append(errs, err)
 	}
-	slices.Sort(o.ids)
-	o.ids = slices.Compact(o.ids)
 	if len(o.ids) > mostNamed {
 		errs = append(errs, fmt.Errorf("--folder: must be at most %d folders, got %d; leave it out for all", mostNamed, len(o.ids)))
 	}

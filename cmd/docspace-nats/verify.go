@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -94,7 +93,7 @@ type verifyOptions struct {
 }
 
 func (o *verifyOptions) register(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&o.folders, "folder", nil, "id of a folder to verify; may be repeated. Without it: all that have a mark in the stream")
+	folderFlag(flags, &o.folders, "id of a folder to verify; may be repeated. Without it: all that have a mark in the stream")
 	flags.StringVar(&o.from, "from", "", "leave out rows dated before: a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z")
 	flags.StringVar(&o.until, "until", "", "leave out rows dated after, in the same forms")
 	flags.StringVar(&o.job, "job", "", "verify what this job of backfill has stored, instead of the live stream")
@@ -110,12 +109,9 @@ func (o *verifyOptions) register(flags *pflag.FlagSet) {
 func (o *verifyOptions) check(now time.Time) error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for _, text := range o.folders {
-		id, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || id < 1 {
-			wrong("--folder: must be a folder id, got %s", shownValue(text))
-		}
-		o.ids = append(o.ids, int(id))
+	var err error
+	if o.ids, err = folderIDs(o.folders); err != nil {
+		errs = append(errs, err)
 	}
 	when := func(flag, text string, at *time.Time) {
 		if text == "" {
