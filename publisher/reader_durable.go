@@ -33,9 +33,6 @@ const (
 // message that is not done with. Where it goes on matters for the order: what
 // was delivered before a crash would otherwise come after what follows it.
 func (r *Reader) bind(ctx context.Context) error {
-	if _, err := r.find(ctx); err != nil { // one that does not fit is no reason to wait
-		return err
-	}
 	consumer, err := r.alone(ctx)
 	if err != nil {
 		return err
@@ -110,13 +107,15 @@ func (r *Reader) alone(ctx context.Context) (consumer jetstream.Consumer, err er
 				return nil, err
 			}
 		}
-		if consumer, err = r.find(ctx); err != nil {
-			return nil, err
-		}
-		if free && (consumer == nil || consumer.CachedInfo().NumWaiting == 0) {
-			// In a cluster it takes a moment until every server knows who listens.
-			if free, err = r.claimant.free(ctx, readerAgain); free || err != nil {
-				return consumer, err
+		if free {
+			if consumer, err = r.find(ctx); err != nil {
+				return nil, err
+			}
+			if consumer == nil || consumer.CachedInfo().NumWaiting == 0 {
+				// In a cluster it takes a moment until every server knows who listens.
+				if free, err = r.claimant.free(ctx, readerAgain); free || err != nil {
+					return consumer, err
+				}
 			}
 		}
 		waited := time.Since(began)
