@@ -55,6 +55,10 @@ type ConnectOptions struct {
 	// certificates) ends it at once.
 	RetryFor time.Duration
 
+	// NoEcho keeps from the connection's subscriptions what it publishes itself.
+	// A reader with a durable consumer wants that, see OpenReader.
+	NoEcho bool
+
 	// Changed, when set, is told when the connection is lost (err says why)
 	// or back (err is nil), when the first attempt to connect fails and others
 	// follow, and of refusals that have no other place, such as
@@ -119,6 +123,9 @@ func (o ConnectOptions) natsOptions() ([]nats.Option, error) {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { changed(false, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { changed(true, nil) }),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) { changed(nc.IsConnected(), err) }),
+	}
+	if o.NoEcho {
+		options = append(options, nats.NoEcho())
 	}
 	if o.Local != nil {
 		return append(options, nats.InProcessServer(o.Local)), nil

@@ -139,8 +139,13 @@ func (j *JetStream) try(ctx context.Context, p Permission) (bool, error) {
 	if err := j.nc.FlushWithContext(ctx); err != nil {
 		return false, err
 	}
-	last := j.nc.LastError()
-	return !errors.Is(last, nats.ErrPermissionViolation) || !strings.Contains(last.Error(), p.Operation.violation()+strconv.Quote(subject)), nil
+	return !violates(j.nc.LastError(), p.Operation, subject), nil
+}
+
+// violates reports whether an error of the connection is the server's refusal of
+// an operation.
+func violates(err error, o Operation, subject string) bool {
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), o.violation()+strconv.Quote(subject))
 }
 
 // lacking says what the lack of permissions means that are needed anyway.

@@ -39,7 +39,7 @@ func (j *JetStream) Answer(ctx context.Context, answer func(question []byte, mos
 		case <-ctx.Done():
 			return nil
 		case msg := <-asked:
-			if len(msg.Data) > longestQuestion || !j.answersGoTo(msg.Reply) {
+			if len(msg.Data) > longestQuestion || !answersGoTo(j.questions(), msg.Reply) {
 				continue
 			}
 			most := int(min(longestAnswer, j.nc.MaxPayload())) - answerRoom
@@ -50,9 +50,10 @@ func (j *JetStream) Answer(ctx context.Context, answer func(question []byte, mos
 	}
 }
 
-// answersGoTo reports whether answers may be published there.
-func (j *JetStream) answersGoTo(reply string) bool {
-	token, below := strings.CutPrefix(reply, j.questions()+".")
+// answersGoTo reports whether answers to the questions on a subject may be
+// published there.
+func answersGoTo(questions, reply string) bool {
+	token, below := strings.CutPrefix(reply, questions+".")
 	return below && token != "" && !strings.ContainsAny(token, ".*> \t\r\n")
 }
 

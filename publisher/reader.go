@@ -61,7 +61,7 @@ type ReaderOptions struct {
 	// end the reading. It must not block.
 	Told func(text string)
 
-	ackWait, patience time.Duration // DurableAckWait and otherReader, except in tests
+	ackWait, patience, pull time.Duration // DurableAckWait, otherReader and readPull, except in tests
 }
 
 // A Delivery is one message as it was stored.
@@ -88,6 +88,7 @@ type Reader struct {
 	last       uint64    // handed out
 	newest     time.Time // when the newest of those handed out was stored
 
+	claimant  *claimant // of a durable one
 	consumer  jetstream.Consumer
 	made      uint64                  // how often the connection had been made again before the consumer was
 	found     *jetstream.ConsumerInfo // before it was put back
@@ -108,7 +109,10 @@ type readerPlace struct {
 }
 
 // OpenReader finds the stream and the place in it. The connection stays the
-// caller's.
+// caller's. With a durable consumer nobody else may read until the connection is
+// closed, and it should be one that hears nothing of its own
+// (ConnectOptions.NoEcho): on another one it takes seconds, and not the time of an
+// answer, to know that nobody does.
 func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, error) {
 	js, err := jetstream.NewWithDomain(nc, o.Domain)
 	if o.Domain == "" {
@@ -119,6 +123,9 @@ func OpenReader(ctx context.Context, nc *nats.Conn, o ReaderOptions) (*Reader, e
 	}
 	r := newReader(nc, js, o)
 	if err := r.start(ctx); err != nil {
+		if r.claimant != nil {
+			r.claimant.release()
+		}
 		return nil, err
 	}
 	return r, nil
@@ -129,7 +136,7 @@ func newReader(nc *nats.Conn, js jetstream.JetStream, o ReaderOptions) *Reader {
 		o.Told = func(string) {}
 	}
 	o.For = cmp.Or(o.For, "tail")
-	o.ackWait, o.patience = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader)
+	o.ackWait, o.patience, o.pull = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader), cmp.Or(o.pull, readPull)
 	r := &Reader{o: o, nc: nc, js: js}
 	r.place.Store(&readerPlace{name: o.Durable})
 	r.inHand.Store(new(inHand))
@@ -142,6 +149,9 @@ func (r *Reader) start(ctx context.Context) error {
 		return err
 	}
 	r.created, r.end, r.resumed = info.Created, info.State.LastSeq, r.o.Durable != ""
+	if r.o.Durable != "" {
+		r.claimant = newClaimant(r.nc, r.o.Stream, r.created, r.o.Durable, r.o.Told)
+	}
 	if err := r.attach(ctx); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ var (
 // would put it behind those that follow. The last messages of a stream can be
 // lost so, too, with none to follow, so a new connection begins anew.
 func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
-	ctx, end := r.whileConnected(ctx)
+	ctx, end := whileSameConnection(ctx, r.nc, r.made)
 	defer func() {
 		if errors.Is(context.Cause(ctx), errReconnected) {
 			err = errReconnected
@@ -35,7 +35,7 @@ func (r *Reader) consume(ctx context.Context, to chan<- Delivery) (err error) {
 		}
 	}
 	messages, err := r.consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
-		jetstream.PullExpiry(readPull), jetstream.PullHeartbeat(readHeartbeat))
+		jetstream.PullExpiry(r.o.pull), jetstream.PullHeartbeat(min(readHeartbeat, r.o.pull/5)))
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,12 @@ func (r *Reader) handOut(ctx context.Context, to chan<- Delivery, a arrival) err
 	return nil
 }
 
-// whileConnected returns a context that ends with errReconnected when the
-// connection is another than the one the consumer was made on.
-func (r *Reader) whileConnected(ctx context.Context) (_ context.Context, end func()) {
+// whileSameConnection returns a context that ends with errReconnected when the
+// connection is another than after so many reconnects.
+func whileSameConnection(ctx context.Context, nc *nats.Conn, made uint64) (_ context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	connected := r.nc.StatusChanged(nats.CONNECTED)
-	if r.nc.Stats().Reconnects != r.made {
+	connected := nc.StatusChanged(nats.CONNECTED)
+	if nc.Stats().Reconnects != made {
 		cancel(errReconnected)
 	}
 	go func() {
@@ -124,7 +124,7 @@ func (r *Reader) whileConnected(ctx context.Context) (_ context.Context, end fun
 	}()
 	return ctx, func() {
 		cancel(nil)
-		r.nc.RemoveStatusListener(connected)
+		nc.RemoveStatusListener(connected)
 	}
 }
 

@@ -33,22 +33,13 @@ const (
 // message that is not done with. Where it goes on matters for the order: what
 // was delivered before a crash would otherwise come after what follows it.
 func (r *Reader) bind(ctx context.Context) error {
-	consumer, err := r.js.Consumer(ctx, r.o.Stream, r.o.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		if r.consumer != nil {
-			return jetstream.ErrConsumerDeleted
-		}
+	consumer, err := r.alone(ctx)
+	if err != nil {
+		return err
+	}
+	if consumer == nil {
 		r.resumed = false
 		return r.create(ctx, r.durableConfig())
-	}
-	if err != nil {
-		return fmt.Errorf("consumer %s of stream %s: %w", r.o.Durable, r.o.Stream, r.explain(err))
-	}
-	if err := r.fits(consumer.CachedInfo().Config); err != nil {
-		return err
-	}
-	if consumer, err = r.alone(ctx, consumer); err != nil {
-		return err
 	}
 	r.found, r.scattered = consumer.CachedInfo(), false
 	if r.found.NumAckPending > 0 {
@@ -61,6 +52,22 @@ func (r *Reader) bind(ctx context.Context) error {
 	}
 	r.consumer, r.delivered = consumer, consumer.CachedInfo().Delivered.Consumer
 	return nil
+}
+
+// find returns the durable consumer as it is now, nil when it is still to be
+// created.
+func (r *Reader) find(ctx context.Context) (jetstream.Consumer, error) {
+	consumer, err := r.js.Consumer(ctx, r.o.Stream, r.o.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if r.consumer != nil {
+			return nil, jetstream.ErrConsumerDeleted
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", r.o.Durable, r.o.Stream, r.explain(err))
+	}
+	return consumer, r.fits(consumer.CachedInfo().Config)
 }
 
 func (r *Reader) durableConfig() jetstream.ConsumerConfig {
@@ -80,11 +87,37 @@ func (r *Reader) durableConfig() jetstream.ConsumerConfig {
 	return config
 }
 
-// alone waits until nobody else reads with the consumer: two readers would each
-// get a part of the events.
-func (r *Reader) alone(ctx context.Context, consumer jetstream.Consumer) (jetstream.Consumer, error) {
+// alone waits until nobody else reads with the consumer, and returns it as find
+// does: two readers would each get a part of the events. Another one answers, or
+// has a request for messages with the server. An answer is the better sign: who
+// waits for its target makes no request, and who was stopped may have left one.
+func (r *Reader) alone(ctx context.Context) (consumer jetstream.Consumer, err error) {
+	defer func() {
+		if err != nil {
+			r.claimant.release()
+		}
+	}()
+	if err := r.claimant.listen(ctx); err != nil {
+		return nil, err
+	}
 	began := time.Now()
-	for told := false; consumer.CachedInfo().NumWaiting > 0; {
+	for free, told := false, false; ; {
+		if !free {
+			if free, err = r.claimant.free(ctx, readerSilent); err != nil {
+				return nil, err
+			}
+		}
+		if free {
+			if consumer, err = r.find(ctx); err != nil {
+				return nil, err
+			}
+			if consumer == nil || consumer.CachedInfo().NumWaiting == 0 {
+				// In a cluster it takes a moment until every server knows who listens.
+				if free, err = r.claimant.free(ctx, readerAgain); free || err != nil {
+					return consumer, err
+				}
+			}
+		}
 		waited := time.Since(began)
 		if waited > otherReaderTold && !told {
 			told = true
@@ -97,12 +130,7 @@ func (r *Reader) alone(ctx context.Context, consumer jetstream.Consumer) (jetstr
 		if !pause(ctx, 100*time.Millisecond) {
 			return nil, ctx.Err()
 		}
-		var err error
-		if consumer, err = r.js.Consumer(ctx, r.o.Stream, r.o.Durable); err != nil {
-			return nil, r.explain(err)
-		}
 	}
-	return consumer, nil
 }
 
 // putBack makes the consumer deliver again what it has delivered and nobody is

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"docspace-nats/publisher/natstest"
 )
 
@@ -15,7 +17,7 @@ func TestAServerThatForgotItsNewestMessagesTakesNoneWithIt(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
 	r.store(1, 100)
-	is := r.read(r.server.Conn(t), r.options("siem"))
+	is := r.read(r.conn(), r.options("siem"))
 	is.reader.Done(is.next(1, 100)...)
 	r.flush(is)
 	r.server.Shutdown()
@@ -52,7 +54,7 @@ func TestAnotherStreamOfTheSameNameIsNotTakenForTheOneBefore(t *testing.T) {
 	r.store(1, 100)
 	o := r.options("siem")
 	o.ackWait = 2 * time.Second
-	is := r.read(r.server.Conn(t), o)
+	is := r.read(r.conn(), o)
 	is.reader.Done(is.next(1, 100)...)
 	r.server.Shutdown()
 	if err := os.RemoveAll(filepath.Join(r.server.Dir(), "jetstream")); err != nil {
@@ -60,7 +62,7 @@ func TestAnotherStreamOfTheSameNameIsNotTakenForTheOneBefore(t *testing.T) {
 	}
 	other := newReaderRig(t)
 	other.store(2001, 2050)
-	w := other.read(other.server.Conn(t), o)
+	w := other.read(other.conn(), o)
 	w.next(2001, 1)
 	w.die()
 	other.server.Shutdown()
@@ -93,7 +95,7 @@ func TestAPurgeWhileAReaderIsBehindLeavesItAtTheEnd(t *testing.T) {
 	for _, durable := range []string{"", "siem"} {
 		r := newReaderRig(t)
 		r.store(1, 3000)
-		is := r.read(r.server.Conn(t), r.options(durable))
+		is := r.read(r.conn(), r.options(durable))
 		is.reader.Done(is.next(1, 10)...)
 		stream, err := r.js.Stream(t.Context(), "DOCSPACE")
 		if err != nil {
@@ -120,7 +122,7 @@ func TestWhatIsLostOnTheWayBeforeTheFirstMessageComesAgain(t *testing.T) {
 		r := newReaderRig(t)
 		r.store(1, 1500)
 		link := natstest.NewLink(t, r.server.URL())
-		is := r.read(link.Conn(t), r.options(durable))
+		is := r.read(link.Conn(t, nats.NoEcho()), r.options(durable))
 		link.DropAnswersFrom("docspace.folder")
 		eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
 		link.DropAnswersFrom("nothing at all")
@@ -137,7 +139,7 @@ func TestWhatIsLostOnTheWayComesAgainThoughNothingFollows(t *testing.T) {
 		link := natstest.NewLink(t, r.server.URL())
 		o := r.options(durable)
 		o.ackWait = 2 * time.Second
-		is := r.read(link.Conn(t), o)
+		is := r.read(link.Conn(t, nats.NoEcho()), o)
 		link.DropAnswersFrom("docspace.folder")
 		eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
 		link.Cut()

@@ -30,8 +30,13 @@ type readerRig struct {
 
 func newReaderRig(t *testing.T, change ...func(*jetstream.StreamConfig)) *readerRig {
 	t.Helper()
-	r := &readerRig{t: t, server: natstest.Run(t)}
-	nc := r.server.Conn(t)
+	return newReaderRigOn(t, natstest.Run(t), change...)
+}
+
+func newReaderRigOn(t *testing.T, server *natstest.Server, change ...func(*jetstream.StreamConfig)) *readerRig {
+	t.Helper()
+	r := &readerRig{t: t, server: server}
+	nc := r.conn()
 	plainStream(t, nc, "DOCSPACE", "docspace", change...)
 	var err error
 	if r.js, err = jetstream.New(nc); err != nil {
@@ -39,6 +44,9 @@ func newReaderRig(t *testing.T, change ...func(*jetstream.StreamConfig)) *reader
 	}
 	return r
 }
+
+// conn returns a new connection for a reader.
+func (r *readerRig) conn() *nats.Conn { return r.server.Conn(r.t, nats.NoEcho()) }
 
 // store stores messages; the n-th is about folder n%3.
 func (r *readerRig) store(from, to int) {
@@ -165,14 +173,14 @@ func TestAReaderBeginsWhereItIsTold(t *testing.T) {
 	r := newReaderRig(t)
 	r.store(1, 10)
 	var middle time.Time
-	r.read(r.server.Conn(t), r.options("")).next(1, 10)
+	r.read(r.conn(), r.options("")).next(1, 10)
 	o := r.options("")
 	o.From = Position{Seq: 7}
-	middle = r.read(r.server.Conn(t), o).next(7, 4)[1].Stored
+	middle = r.read(r.conn(), o).next(7, 4)[1].Stored
 	o.From = Position{Time: middle}
-	r.read(r.server.Conn(t), o).next(8, 3)
+	r.read(r.conn(), o).next(8, 3)
 	o.From = Position{Now: true}
-	now := r.read(r.server.Conn(t), o)
+	now := r.read(r.conn(), o)
 	r.store(11, 12)
 	now.next(11, 2)
 	now.drained()
@@ -195,7 +203,7 @@ func TestThroughABadConnectionEveryMessageIsReadOnceInOrder(t *testing.T) {
 			link := natstest.NewLink(t, r.server.URL())
 			o := r.options(durable)
 			o.ackWait = 2 * time.Second // after which lost acknowledgements are asked for
-			is := r.read(link.Conn(t), o)
+			is := r.read(link.Conn(t, nats.NoEcho()), o)
 			cutting, stop := context.WithCancel(t.Context())
 			defer stop()
 			go cutAgainAndAgain(cutting, link)
@@ -233,7 +241,7 @@ func TestTheLastMessagesOfAnIdleStreamThatAreLostWithAConnectionAreReadAgain(t *
 			t.Parallel()
 			r := newReaderRig(t)
 			link := natstest.NewLink(t, r.server.URL())
-			is := r.read(link.Conn(t), r.options(durable))
+			is := r.read(link.Conn(t, nats.NoEcho()), r.options(durable))
 			const first = 7_700_001 // a number that nothing else the server says contains
 			link.DropAnswersFrom(fmt.Sprint(first))
 			r.store(first, first+9)
@@ -261,13 +269,13 @@ func TestWhatWasNotDoneWithComesAgainFirstAndInOrder(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
 	r.store(1, 300)
-	first := r.read(r.server.Conn(t), r.options("siem"))
+	first := r.read(r.conn(), r.options("siem"))
 	taken := first.next(1, 200)
 	first.reader.Done(taken[:120]...)
 	r.flush(first)
 	first.die()
 	r.store(301, 400)
-	second := r.read(r.server.Conn(t), r.options("siem"))
+	second := r.read(r.conn(), r.options("siem"))
 	second.reader.Done(second.next(121, 280)...)
 	second.drained()
 }
@@ -280,7 +288,7 @@ func TestAMessageThatIsKeptDoesNotComeAgain(t *testing.T) {
 	r.store(1, 2)
 	o := r.options("siem")
 	o.ackWait = time.Second
-	is := r.read(r.server.Conn(t), o)
+	is := r.read(r.conn(), o)
 	taken := is.next(1, 2)
 	for range 8 {
 		is.reader.Keep(taken...)
@@ -306,7 +314,7 @@ func TestAConsumerWithOtherSettingsIsRefusedAndStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := consumer.CachedInfo().Config
-	_, err = OpenReader(t.Context(), r.server.Conn(t), r.options("siem"))
+	_, err = OpenReader(t.Context(), r.conn(), r.options("siem"))
 	for _, setting := range []string{"filter is docspace.folder.42.>, must be docspace.folder.>", "ack_policy is AckAll, must be explicit", "max_deliver is 5", "ack_wait is 1s", "max_ack_pending is 10", "another name"} {
 		if err == nil || !strings.Contains(err.Error(), setting) {
 			t.Errorf("%q is not in %v", setting, err)
@@ -343,7 +351,7 @@ func TestAConsumerThatCouldForgetOrSkipEventsIsRefused(t *testing.T) {
 		if _, err := r.js.CreateConsumer(t.Context(), "DOCSPACE", config); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenReader(t.Context(), r.server.Conn(t), r.options("siem")); err == nil || !strings.Contains(err.Error(), c.setting) {
+		if _, err := OpenReader(t.Context(), r.conn(), r.options("siem")); err == nil || !strings.Contains(err.Error(), c.setting) {
 			t.Errorf("%s: got %v", c.setting, err)
 		}
 	}
@@ -353,10 +361,10 @@ func TestASecondReaderWithTheSameNameIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
 	r.store(1, 1)
-	r.read(r.server.Conn(t), r.options("siem")).next(1, 1)
+	r.read(r.conn(), r.options("siem")).next(1, 1)
 	o := r.options("siem")
 	o.patience = otherReaderTold + 300*time.Millisecond
-	if _, err := OpenReader(t.Context(), r.server.Conn(t), o); err == nil || !strings.Contains(err.Error(), "another process reads with it") {
+	if _, err := OpenReader(t.Context(), r.conn(), o); err == nil || !strings.Contains(err.Error(), "another process reads with it") {
 		t.Errorf("got %v", err)
 	}
 	if !r.hasTold("another process reads with consumer siem") {
@@ -368,7 +376,7 @@ func TestWhatTheStreamDroppedBeforeItWasReadIsTold(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
 	r.store(1, 10)
-	is := r.read(r.server.Conn(t), r.options("siem"))
+	is := r.read(r.conn(), r.options("siem"))
 	is.reader.Done(is.next(1, 10)...)
 	r.flush(is)
 	is.die()
@@ -376,13 +384,13 @@ func TestWhatTheStreamDroppedBeforeItWasReadIsTold(t *testing.T) {
 	if _, err := r.js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.>"}, MaxMsgs: 50}); err != nil {
 		t.Fatal(err)
 	}
-	r.read(r.server.Conn(t), r.options("siem")).next(51, 50)
+	r.read(r.conn(), r.options("siem")).next(51, 50)
 	if !r.hasTold("dropped messages 11 to 50") {
 		t.Errorf("told: %q", r.told)
 	}
 	o := r.options("")
 	o.From = Position{Seq: 41}
-	r.read(r.server.Conn(t), o).next(51, 50)
+	r.read(r.conn(), o).next(51, 50)
 	if !r.hasTold("dropped messages 41 to 50") {
 		t.Errorf("told: %q", r.told)
 	}
@@ -392,7 +400,7 @@ func TestWhatTheStreamDropsWhileAReaderIsBehindIsTold(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t, func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 })
 	r.store(1, 1000)
-	is := r.read(r.server.Conn(t), r.options(""))
+	is := r.read(r.conn(), r.options(""))
 	is.next(1, 1)
 	r.store(1001, 5000)
 	var last, missed uint64 = 1, 0
@@ -416,7 +424,7 @@ func TestWhatTheStreamDropsWhileAReaderIsBehindIsTold(t *testing.T) {
 func TestThatTheStreamOrTheConsumerIsGoneEndsTheReading(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
-	durable, other := r.read(r.server.Conn(t), r.options("siem")), r.read(r.server.Conn(t), r.options(""))
+	durable, other := r.read(r.conn(), r.options("siem")), r.read(r.conn(), r.options(""))
 	if err := r.js.DeleteConsumer(t.Context(), "DOCSPACE", "siem"); err != nil {
 		t.Fatal(err)
 	}
@@ -429,7 +437,7 @@ func TestThatTheStreamOrTheConsumerIsGoneEndsTheReading(t *testing.T) {
 	if err := other.err(); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := OpenReader(t.Context(), r.server.Conn(t), r.options("")); err == nil || !strings.Contains(err.Error(), "NATS_STREAM") {
+	if _, err := OpenReader(t.Context(), r.conn(), r.options("")); err == nil || !strings.Contains(err.Error(), "NATS_STREAM") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -439,7 +447,7 @@ func TestAReaderGoesOnWhereItWasAfterTheServerRestarts(t *testing.T) {
 	for _, durable := range []string{"", "siem"} {
 		r := newReaderRig(t)
 		r.store(1, 700)
-		is := r.read(r.server.Conn(t), r.options(durable))
+		is := r.read(r.conn(), r.options(durable))
 		is.reader.Done(is.next(1, 100)...)
 		r.server.Restart()
 		eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })

@@ -44,7 +44,10 @@ func (r *Reader) final(err error) bool {
 
 // denied reports whether the server has refused something for the lack of a
 // permission, which it says beside the answer that never comes.
-func (r *Reader) denied() bool { return errors.Is(r.nc.LastError(), nats.ErrPermissionViolation) }
+func (r *Reader) denied() bool {
+	last := r.nc.LastError()
+	return errors.Is(last, nats.ErrPermissionViolation) && !ofReaders(last, r.o.Stream)
+}
 
 // noStream says what to do about a stream that is not there.
 func noStream(err error) error {

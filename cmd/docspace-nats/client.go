@@ -21,6 +21,7 @@ type client struct {
 	wait time.Duration // for a server named in NATS_URL, less than zero: until it is there
 	own  bool          // without NATS_URL, start the embedded server of a connector that does not run
 	anew bool          // the same, also in a directory no connector ever ran with
+	deaf bool          // hears nothing of its own, as who may read with a durable consumer
 	tell func(format string, args ...any)
 }
 
@@ -38,7 +39,7 @@ func teller(command string, stderr io.Writer) func(format string, args ...any) {
 // on this machine.
 func (c client) connect(ctx context.Context, cfg NATSConfig) (nc *nats.Conn, disconnect func(), err error) {
 	options := connectOptions(cfg)
-	options.Name = "docspace-nats " + c.name
+	options.Name, options.NoEcho = "docspace-nats "+c.name, c.deaf
 	options.Changed = func(connected bool, err error) {
 		switch {
 		case err != nil && !connected:

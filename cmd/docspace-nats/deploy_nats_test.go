@@ -250,6 +250,7 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 			{"docspace.checkpoint.42", "{}"},
 			{"DOCSPACE_STATUS.x", "{}"},
 			{"DOCSPACE_REPLICAS", "{}"},
+			{"DOCSPACE_READERS.siem.x", "{}"},
 			{"DOCSPACE_POLL.quiet.42", "{}"},
 			{api + "CONSUMER.CREATE.DOCSPACE.m.docspace.folder.42.>", consumer("m", "docspace.folder.42.>")},
 			{api + "CONSUMER.CREATE.DOCSPACE_POLL.m.DOCSPACE_POLL.*.*", ""},
@@ -342,7 +343,7 @@ func natsUser(t *testing.T, url, name string) *nats.Conn {
 	case "monitor":
 		prefix = monitorInbox
 	}
-	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect(), nats.CustomInboxPrefix(prefix),
+	nc, err := nats.Connect(url, nats.UserInfo(name, natsPasswords[name]), nats.NoReconnect(), nats.NoEcho(), nats.CustomInboxPrefix(prefix),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatalf("connect as %s: %v", name, err)

@@ -15,7 +15,7 @@ import (
 
 func TestEveryVariableThatDeployMentionsIsASetting(t *testing.T) {
 	t.Parallel()
-	names := []string{"DOCSPACE_MARKS", "DOCSPACE_POLL", "DOCSPACE_REPLICAS", "DOCSPACE_STATUS", // streams and subjects
+	names := []string{"DOCSPACE_MARKS", "DOCSPACE_POLL", "DOCSPACE_READERS", "DOCSPACE_REPLICAS", "DOCSPACE_STATUS", // streams and subjects
 		"DOCSPACE_BACKFILL_"} // of which the name of a job is the rest
 	for _, s := range settings(new(Config)) {
 		names = append(names, s.name)

@@ -79,7 +79,7 @@ The exit status is 0 only when all of the range was delivered.`,
 func runReplay(ctx context.Context, cfg NATSConfig, o *replayOptions, stdout, stderr io.Writer) error {
 	began := time.Now()
 	progress := newProgress("replay", "events", stderr, drawsBars(stderr))
-	of := client{name: strings.TrimSpace("replay " + o.job), tell: teller("replay", progress)}
+	of := client{name: strings.TrimSpace("replay " + o.job), deaf: true, tell: teller("replay", progress)}
 	if o.job != "" {
 		of.wait = -1 // who goes on after a stop waits for the server
 	}

@@ -29,8 +29,9 @@ earlier, by the time an event was stored: history that was read later was stored
 later, so look for its own time with a filter of yours.
 
 With --durable NAME the stream remembers what was delivered. A restart, or
-another process with the same name, goes on there, --from only says where to
-begin the first time, and an event counts as delivered when
+another process with the same name once the first has ended, goes on there,
+--from only says where to begin the first time, and an event counts as delivered
+when
   --file         it is on the disk
   --to relp://   the receiver has answered
   --to tcp://    the receiver has read everything and closed the connection,
@@ -75,7 +76,7 @@ func runTail(ctx context.Context, cfg NATSConfig, o tailOptions, stdout, stderr 
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.target(), err)
 	}
-	of := client{name: strings.TrimSpace("tail " + o.durable), tell: tell}
+	of := client{name: strings.TrimSpace("tail " + o.durable), deaf: true, tell: tell}
 	if o.durable != "" {
 		of.wait = -1 // who is to deliver for good waits for the server
 	}
