@@ -58,6 +58,18 @@ func TestASecondReaderIsRefusedWhileTheFirstWaitsForItsTarget(t *testing.T) {
 	}
 }
 
+func TestASecondReaderWithOtherSettingsIsToldWhichAndNotToWait(t *testing.T) {
+	t.Parallel()
+	r := newReaderRig(t)
+	r.store(1, 3)
+	r.read(r.conn(), r.shortly("siem")).next(1, 3)
+	other := r.shortly("siem")
+	other.Subjects = []string{"docspace.folder.7.>"}
+	if _, err := OpenReader(r.t.Context(), r.conn(), other); err == nil || !strings.Contains(err.Error(), "exists with other settings: the filter is") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestOfReadersThatStartAtTheSameMomentOneGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -97,6 +97,9 @@ func (r *Reader) alone(ctx context.Context) (consumer jetstream.Consumer, err er
 			r.claimant.release()
 		}
 	}()
+	if _, err := r.find(ctx); err != nil { // before it waits for others in vain
+		return nil, err
+	}
 	if err := r.claimant.listen(ctx); err != nil {
 		return nil, err
 	}
