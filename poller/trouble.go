@@ -64,10 +64,11 @@ type calm struct {
 }
 
 // scatter returns how much later a folder is polled that became due during the
-// trouble, 0 when it is to be polled now. The caller holds the lock.
+// trouble, 0 when it is to be polled now. Where there are other replicas, they may
+// have polled it meanwhile, and it is due just now. The caller holds the lock.
 func (s *Schedule) scatter(t *turn, lane queue.Lane, now time.Time) time.Duration {
 	wait := min(t.interval, s.calm.lasted)
-	if lane == queue.History || t.due.IsZero() || !t.due.Before(s.calm.from) || now.Sub(s.calm.from) > wait {
+	if s.shared() || lane == queue.History || t.due.IsZero() || !t.due.Before(s.calm.from) || now.Sub(s.calm.from) > wait {
 		return 0
 	}
 	wait = rand.N(wait + 1)
