@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"docspace-nats/poller/docspace"
+	"docspace-nats/poller/docspace/docspacetest"
 )
 
 // gaps are the times between two polls of each folder, whoever made them.
@@ -78,5 +79,73 @@ func TestAReplicaThatIsWellAgainKeepsNoFolderWaiting(t *testing.T) {
 		}
 		lost.stop()
 		healthy.stop()
+	})
+}
+
+// hourly are the intervals where hints say when to poll.
+var hourly = ScheduleOptions{MinInterval: 6 * time.Hour, MaxInterval: 6 * time.Hour}
+
+// The polls for some hints meet a portal that is away for some seconds.
+func TestWhatAHintToldOfWaitsForNoIntervalWhenThePortalWasAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		rooms := []int{c.room}
+		for range 5 {
+			rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
+		}
+		r := c.join(t, &Discovery{}, hourly)
+		time.Sleep(25 * time.Hour)
+		for _, c.room = range rooms {
+			c.act(1)
+			r.Hint(c.room)
+		}
+		heal := c.portal.Fail(docspacetest.Fault{Times: -1, Do: docspacetest.Refuse()})
+		time.Sleep(10 * time.Second)
+		heal()
+		time.Sleep(troubleLongRetry + troubleRetry)
+		for _, c.room = range rooms {
+			if len(c.stored()) != len(c.shown()) {
+				t.Errorf("room %d: it is not stored %s after the trouble", c.room, troubleLongRetry+troubleRetry)
+			}
+		}
+		r.stop()
+	})
+}
+
+func TestALaneThatFailedForAMomentIsServedSoonWhateverTheIntervals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		r := c.join(t, &Discovery{}, hourly)
+		time.Sleep(25 * time.Hour)
+		heal := c.memory.Fail(context.DeadlineExceeded)
+		time.Sleep(10 * time.Second)
+		heal()
+		time.Sleep(2 * laneLongRetry)
+		c.act(1)
+		r.Hint(c.room)
+		time.Sleep(hintDelay + time.Second)
+		if len(c.stored()) != len(c.shown()) {
+			t.Errorf("what a hint told of is not stored %s after the trouble", 2*laneLongRetry)
+		}
+		r.stop()
+	})
+}
+
+func TestAQueueThatCouldNotBeFilledAtTheStartIsFilledSoonWhateverTheIntervals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		c.act(3)
+		heal := c.memory.Fail(context.DeadlineExceeded)
+		r := c.join(t, &Discovery{}, hourly)
+		time.Sleep(10 * time.Second)
+		heal()
+		time.Sleep(2 * laneLongRetry)
+		if len(c.stored()) != len(c.shown()) {
+			t.Errorf("rows are not stored %s after the trouble", 2*laneLongRetry)
+		}
+		r.stop()
 	})
 }
