@@ -19,11 +19,14 @@ import (
 
 // pace returns the wait until the folder's next poll, after one that began at
 // a moment. History is read on at once, a folder that fails is tried ever less
-// often, and one that needs attention is looked at seldom.
+// often, but soon where that may be over for all at any moment, and one that needs
+// attention is looked at seldom.
 func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Duration {
 	switch {
 	case errors.Is(err, checkpoint.ErrConflict):
 		return s.opts.MinInterval
+	case shared(err):
+		return min(s.earlier(2*t.interval), troubleLongRetry)
 	case err != nil:
 		return s.earlier(2 * t.interval)
 	case r.State == checkpoint.Blind || r.State == checkpoint.Gone || r.State == checkpoint.Rewound:

@@ -137,11 +137,20 @@ func (s *Schedule) serve(ctx context.Context, lane queue.Lane, polls *errgroup.G
 	}
 }
 
+// A lane that fails is asked again soon, then ever less often: trouble that is over
+// in a moment does not keep this process idle for much longer than it lasted,
+// whatever the intervals are.
+const (
+	laneRetry     = 500 * time.Millisecond
+	laneLongRetry = 5 * time.Second
+)
+
 // next waits for a folder of a lane, and for a worker to poll it.
 func (s *Schedule) next(ctx context.Context, lane queue.Lane) (queue.Lease, error) {
 	if err := s.seats.wanted(ctx, lane); err != nil {
 		return nil, err
 	}
+	wait := min(laneRetry, s.opts.MinInterval)
 	for ctx.Err() == nil {
 		if s.awaitCalm(ctx) != nil {
 			break
@@ -150,7 +159,8 @@ func (s *Schedule) next(ctx context.Context, lane queue.Lane) (queue.Lease, erro
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.tellQueue(err)
-			s.pause(ctx, jitter(s.opts.MinInterval))
+			s.pause(ctx, jitter(wait))
+			wait = min(2*wait, laneLongRetry)
 		case err != nil:
 		case s.seats.take(ctx, s.opts.Replicas.Count()):
 			s.tellQueue(nil)

@@ -32,7 +32,7 @@ func (s *Schedule) stock(ctx context.Context) error {
 		wait := stockEvery
 		switch {
 		case err != nil:
-			wait = s.opts.MinInterval
+			wait = min(laneLongRetry, s.opts.MinInterval)
 		case s.opts.Past:
 			wait = pastEvery
 		}
@@ -121,7 +121,7 @@ func (s *Schedule) tellQueue(err error) {
 	switch {
 	case err != nil:
 		s.lame = lameness{told: true, last: now}
-	case now.Sub(was.last) > max(lamePatience, 3*s.opts.MinInterval):
+	case now.Sub(was.last) > lamePatience:
 		s.lame.told = false
 	}
 	is := s.lame.told

@@ -20,6 +20,13 @@ type trouble struct {
 	told  bool
 }
 
+// Whether trouble is over is tried soon, then ever less often. Intervals of hours,
+// where hints say when to poll, do not count for it.
+const (
+	troubleRetry     = 5 * time.Second
+	troubleLongRetry = 2 * time.Minute
+)
+
 func (t *trouble) holds() bool { return t.wait != 0 }
 
 // befalls reports whether err, of a folder, shows that all are concerned.
@@ -35,7 +42,7 @@ func (t *trouble) add(folder int, err error, s *Schedule, began, now time.Time) 
 	case t.befalls(folder, err, s) && now.Before(t.until):
 		// It was under way when the others failed.
 	case t.befalls(folder, err, s):
-		t.wait = s.within(2 * t.wait)
+		t.wait = min(max(2*t.wait, min(s.opts.MinInterval, troubleRetry)), s.opts.MaxInterval, troubleLongRetry)
 		t.until = now.Add(jitter(t.wait))
 	}
 	if t.first == 0 && shared(err) {
@@ -64,10 +71,11 @@ type calm struct {
 }
 
 // scatter returns how much later a folder is polled that became due during the
-// trouble, 0 when it is to be polled now. The caller holds the lock.
+// trouble, 0 when it is to be polled now. Where there are other replicas, they may
+// have polled it meanwhile, and it is due just now. The caller holds the lock.
 func (s *Schedule) scatter(t *turn, lane queue.Lane, now time.Time) time.Duration {
 	wait := min(t.interval, s.calm.lasted)
-	if lane == queue.History || t.due.IsZero() || !t.due.Before(s.calm.from) || now.Sub(s.calm.from) > wait {
+	if s.shared() || lane == queue.History || t.due.IsZero() || !t.due.Before(s.calm.from) || now.Sub(s.calm.from) > wait {
 		return 0
 	}
 	wait = rand.N(wait + 1)

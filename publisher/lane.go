@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/poller/queue"
@@ -32,10 +34,13 @@ func newLane() *lane {
 }
 
 // passing reports whether pulling ended as it does when servers come and go: the
-// request was not heard, or the consumer is led by another, or gone. The next
-// request tells whether it is more than that.
+// connection or the request was lost, or the consumer is led by another, by nobody
+// yet, or gone. The next request tells whether it is more than that.
 func passing(err error) bool {
-	for _, kind := range []error{jetstream.ErrNoHeartbeat, jetstream.ErrConsumerLeadershipChanged, jetstream.ErrConsumerDeleted} {
+	for _, kind := range []error{
+		errDisconnected, nats.ErrNoResponders, jetstream.ErrNoHeartbeat, jetstream.ErrServerShutdown,
+		jetstream.ErrConsumerLeadershipChanged, jetstream.ErrConsumerDeleted,
+	} {
 		if errors.Is(err, kind) {
 			return true
 		}
@@ -44,7 +49,7 @@ func passing(err error) bool {
 }
 
 // open begins to pull from a lane, through a consumer that it creates when that
-// is gone, and the stream with it.
+// is gone, and the stream with it. What is not answered it asks for again.
 func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,10 +58,11 @@ func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, queueWait)
 	defer cancel()
-	if err := q.prepare(ctx); err != nil {
+	var consumer jetstream.Consumer
+	err := q.j.untilLed(ctx, func() (err error) {
+		consumer, err = q.consumer(ctx, name)
 		return err
-	}
-	consumer, err := q.j.js.CreateOrUpdateConsumer(ctx, q.j.queueName(), q.wantedLane(name))
+	})
 	if err != nil {
 		return fmt.Errorf("lane %s of the queue %s: %w", name, q.j.queueName(), err)
 	}
@@ -72,6 +78,21 @@ func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 	return nil
 }
 
+// consumer returns the consumer of a lane. It does not wait for long: an answer may
+// be lost when another server comes to lead.
+func (q *Queue) consumer(ctx context.Context, name queue.Lane) (jetstream.Consumer, error) {
+	ctx, cancel := q.j.whileConnected(ctx, openWait)
+	defer cancel()
+	if err := q.prepare(ctx); err != nil {
+		return nil, cause(ctx, err)
+	}
+	consumer, err := q.j.js.CreateOrUpdateConsumer(ctx, q.j.queueName(), q.wantedLane(name))
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	return consumer, nil
+}
+
 // unsaid forgets a failure nobody took notice of, so that the next one need not
 // wait. The caller holds the lock.
 func (l *lane) unsaid() {
@@ -82,29 +103,49 @@ func (l *lane) unsaid() {
 }
 
 // pull leases what the server hands out, as long as there is room for it, until
-// it fails.
+// it fails. A request does not outlive the connection it was sent on: the next one
+// is to be sent as soon as there is another.
 func (q *Queue) pull(name queue.Lane, l *lane, consumer jetstream.Consumer) error {
+	ctx, end := whileConnected(q.ctx, q.j.nc)
+	defer end()
+	if !q.j.nc.IsConnected() {
+		return errDisconnected
+	}
 	for {
-		room, err := l.roomFor(q.ctx)
+		room, err := l.roomFor(ctx)
 		if err != nil {
-			return err
+			return context.Cause(ctx)
 		}
-		leased, err := q.fetch(name, l, consumer, room)
+		leased, err := q.fetch(ctx, name, l, consumer, room)
 		for range room - leased {
 			l.room <- struct{}{}
 		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return err
+		switch {
+		case err == nil, errors.Is(err, context.DeadlineExceeded):
+			continue
+		case errors.Is(err, nats.ErrNoResponders):
+			leaderless(ctx)
 		}
+		return cause(ctx, err)
+	}
+}
+
+// leaderless waits a moment: nobody leads the consumer, as when it was just made.
+func leaderless(ctx context.Context) {
+	moment := time.NewTimer(200 * time.Millisecond)
+	defer moment.Stop()
+	select {
+	case <-moment.C:
+	case <-ctx.Done():
 	}
 }
 
 // fetch asks for some folders and leases them, until it has as many or the
 // request is over.
-func (q *Queue) fetch(name queue.Lane, l *lane, consumer jetstream.Consumer, some int) (leased int, err error) {
-	ctx, cancel := context.WithTimeout(q.ctx, pullLasts)
+func (q *Queue) fetch(ctx context.Context, name queue.Lane, l *lane, consumer jetstream.Consumer, some int) (leased int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pullLasts)
 	defer cancel()
-	batch, err := consumer.Fetch(some, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullBeats))
+	batch, err := consumer.Fetch(some, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(q.beats))
 	if err != nil {
 		return 0, err
 	}

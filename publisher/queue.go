@@ -36,9 +36,10 @@ const (
 
 	// pullLasts is for how long one request for a folder waits at the server,
 	// and pullBeats how often the server says that it does. When it misses two
-	// of those, the consumer is gone, as after a restart of a single server.
+	// of those, the request is lost, as when another server just came to lead
+	// the consumer, or the consumer is gone. Until then this replica gets nothing.
 	pullLasts = 15 * time.Second
-	pullBeats = 3 * time.Second
+	pullBeats = time.Second
 
 	pullAhead = 4 // folders of a lane that wait in a replica
 
@@ -46,6 +47,7 @@ const (
 	longestWait = time.Hour
 
 	queueWait = 10 * time.Second       // for one call to the server
+	openWait  = 2 * time.Second        // for the calls that begin to pull, before they are repeated
 	closeWait = 500 * time.Millisecond // until the server has what was given back
 )
 
@@ -54,6 +56,7 @@ type Queue struct {
 	j     *JetStream
 	alone func() bool
 	lasts time.Duration
+	beats time.Duration
 	lanes map[queue.Lane]*lane
 
 	ctx   context.Context // of all that pull
@@ -71,7 +74,7 @@ type note struct {
 // Queue returns the queue of folders that belongs to the stream. Whoever asks for it
 // closes it. alone reports whether no other replica takes folders from it.
 func (j *JetStream) Queue(alone func() bool) *Queue {
-	q := &Queue{j: j, alone: alone, lasts: leaseLasts, lanes: make(map[queue.Lane]*lane)}
+	q := &Queue{j: j, alone: alone, lasts: leaseLasts, beats: pullBeats, lanes: make(map[queue.Lane]*lane)}
 	for _, name := range queue.Lanes() {
 		q.lanes[name] = newLane()
 	}

@@ -100,6 +100,8 @@ func (r *Replicas) Run(ctx context.Context) error {
 		return fmt.Errorf("listen to other replicas on %s: %w", r.subject(), err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	connected := r.j.nc.StatusChanged(nats.CONNECTED)
+	defer r.j.nc.RemoveStatusListener(connected)
 	beat := time.NewTicker(replicaBeat)
 	defer beat.Stop()
 	r.changed(1)
@@ -112,9 +114,14 @@ func (r *Replicas) Run(ctx context.Context) error {
 			return nil
 		case msg := <-heard:
 			r.hear(msg)
+		case <-connected:
+			r.remember()
+			r.say(r.me)
 		case <-beat.C:
 			r.say(r.me)
-			r.forget()
+			if r.j.nc.IsConnected() {
+				r.forget()
+			}
 		}
 	}
 }
@@ -164,6 +171,17 @@ func (r *Replicas) hear(msg *nats.Msg) {
 func parsePresence(text []byte) (p presence, ok bool) {
 	ok = len(text) <= longestPresence && json.Unmarshal(text, &p) == nil && p.ID != ""
 	return p, ok
+}
+
+// remember keeps the replicas for as long as if they had just been heard of: it was
+// this one that was cut off. Taken for dead, they would leave it their requests.
+func (r *Replicas) remember() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, other := range r.others {
+		other.at = time.Now()
+		r.others[id] = other
+	}
 }
 
 // forget drops the replicas that were not heard of for too long.

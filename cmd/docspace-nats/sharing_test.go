@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -237,9 +238,13 @@ func TestFourReplicasShareTheFoldersEvenly(t *testing.T) {
 			"POLL_MIN_INTERVAL="+(*sharedInterval/2).String(), "POLL_MAX_INTERVAL="+sharedInterval.String()))
 	}
 	polled, polling, looked := make(map[int]bool), make(map[string]bool), 0
-	h.until(t, "every folder was polled, and every replica polls", func() bool {
+	h.until(t, "every folder was polled, and every replica polls again what was", func() bool {
 		for ; looked < len(h.polls); looked++ {
-			polled[h.polls[looked].folder], polling[h.polls[looked].replica] = true, true
+			v := h.polls[looked]
+			if polled[v.folder] {
+				polling[v.replica] = true
+			}
+			polled[v.folder] = true
 		}
 		return len(polled) == *sharedFolders && len(polling) == len(h.keys)
 	})
@@ -282,30 +287,46 @@ func resident(t testing.TB, pid int) (bytes int64) {
 	return bytes * int64(os.Getpagesize())
 }
 
-// judge holds that the polls since a moment were shared evenly, and that no
-// folder waited for much longer than its interval.
+// unevenly is how many percent off an even share a replica may be in most rounds: a
+// machine that is busy otherwise keeps it from running.
+const unevenly = 20
+
+// judge holds that the polls since a moment were shared evenly in most rounds, and
+// that no folder waited for much longer than its interval. In some round a server
+// may hand over to another.
 func (h *house) judge(t *testing.T, from time.Time, replicas []*process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	counts, last, worst, total := make(map[string]int), make(map[int]time.Time), time.Duration(0), 0
+	counts := make([]map[string]float64, *sharedRounds) // of polls, by replica
+	for i := range counts {
+		counts[i] = make(map[string]float64)
+	}
+	last, worst, total := make(map[int]time.Time), time.Duration(0), 0
 	for _, v := range h.polls {
-		if v.at.Before(from) {
+		round := int(v.at.Sub(from) / *sharedInterval)
+		if v.at.Before(from) || round >= len(counts) {
 			continue
 		}
-		counts[v.replica]++
+		counts[round][v.replica]++
 		total++
 		if before, ok := last[v.folder]; ok {
 			worst = max(worst, v.at.Sub(before))
 		}
 		last[v.folder] = v.at
 	}
-	even := float64(total) / float64(len(h.keys))
 	for i, key := range h.keys {
-		share := float64(counts[key])/even - 1
-		t.Logf("replica %d: %d polls, %+.1f %% off an even share; %.1f s of processor time, %d MiB", i, counts[key], 100*share,
-			replicas[i].cpu(), replicas[i].peak()>>20)
-		if share < -.1 || share > .1 {
-			t.Errorf("replica %d had %+.1f %% more than its share", i, 100*share)
+		var off []float64 // in percent of an even share
+		for _, round := range counts {
+			even := 0.
+			for _, n := range round {
+				even += n / float64(len(h.keys))
+			}
+			off = append(off, 100*(round[key]/even-1))
+		}
+		usual := slices.Sorted(slices.Values(off))[len(off)/2]
+		t.Logf("replica %d: %+.1f %% off an even share, in rounds %+.0f; %.1f s of processor time, %d MiB", i, usual, off, replicas[i].cpu(), replicas[i].peak()>>20)
+		if usual < -unevenly || usual > unevenly {
+			t.Errorf("replica %d had %+.1f %% more than its share", i, usual)
 		}
 	}
 	t.Logf("%d polls of %d folders, at most %s from one poll of a folder to the next", total, len(last), worst.Round(time.Millisecond))
