@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // TestMain lets the test binary stand in for other programs: for this one in
@@ -35,10 +35,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// atOnce is how many tests run at once, on few processors, unless -parallel says
-// otherwise: most wait for other processes, the disk and clocks most of the time.
-const atOnce = 4
-
 // endsAtOnce is for the race detector, which otherwise holds every process for a
 // second at its end, to let other threads write their reports. Scripts start
 // hundreds.
@@ -51,12 +47,7 @@ func raceSettings() string { return "GORACE=" + os.Getenv("GORACE") }
 type roles struct{ *testing.M }
 
 func (r roles) Run() int {
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if !asked && runtime.GOMAXPROCS(0) < atOnce {
-		_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
-	}
+	natstest.Together()
 	code := r.M.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
