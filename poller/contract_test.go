@@ -26,13 +26,17 @@ func TestEveryEventOfRandomHistoriesKeepsTheContract(t *testing.T) {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
+	const modes = 4
 	seen, events := make(map[int]bool), 0
 	for i, version := range docspacetest.Versions()[1:] { // the first is refused
 		entries := randomEntries(t, version, first+uint64(i))
-		for _, privacy := range []schema.Privacy{schema.Standard, schema.Full, schema.Pseudonymous(goldenKey), schema.Minimal(goldenKey)} {
+		for mode, privacy := range [modes]schema.Privacy{schema.Standard, schema.Full, schema.Pseudonymous(goldenKey), schema.Minimal(goldenKey)} {
 			feed := goldenFeed
 			feed.Privacy, feed.Raw = privacy, schema.RawMode(i%3)
-			for _, e := range entries {
+			for at, e := range entries {
+				if raced && at%modes != mode {
+					continue // what is made of a row is nobody else's: each mode has its share
+				}
 				event := feed.Event(e, i, schema.Backfill, i%2 == 0, recorded)
 				encoded := event.Encode()
 				if err := contract.Judge(encoded); err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 5, "random histories of each server version to try")
+	histories = flag.Int("histories", map[bool]int{false: 5, true: 2}[raced], "random histories of each server version to try")
 	seed      = flag.Uint64("seed", 0, "first seed of the random histories; 0: another one every time")
 )
 

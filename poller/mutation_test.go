@@ -114,7 +114,7 @@ func withoutOtherTests(t *testing.T, dir string, replaced map[string]string) map
 		t.Fatal(err)
 	}
 	for _, file := range tests {
-		if name := filepath.Base(file); name != "history_test.go" && name != "rig_test.go" {
+		if name := filepath.Base(file); name != "history_test.go" && name != "rig_test.go" && name != "norace_test.go" {
 			replaced[file] = ""
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/publisher/natstest"
 )
 
 func TestTheEmbeddedServerKeepsItsDataOverARestart(t *testing.T) {
@@ -111,6 +112,7 @@ func secondProcess(t *testing.T, dir string) (string, error) {
 func TestMain(m *testing.M) {
 	dir := os.Getenv(secondProcessDir)
 	if dir == "" {
+		natstest.Together()
 		os.Exit(m.Run())
 	}
 	l, err := StartLocal(LocalOptions{Dir: dir})

@@ -37,7 +37,7 @@ func TestLoadInChild(t *testing.T) {
 func loadInChild(t *testing.T, environ ...string) (config, problems string) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLoadInChild$")
-	child.Env = append(environ, childVariable+"=1")
+	child.Env = append(environ, childVariable+"=1", raceSettings())
 	var out, errs strings.Builder
 	child.Stdout, child.Stderr = &out, &errs
 	if err := child.Run(); err != nil {

@@ -14,8 +14,8 @@ func TestIdleFoldersMakeTheServerWriteNothing(t *testing.T) {
 	t.Parallel()
 	const rooms = 20
 	h, nats := newHouse(t, rooms, 1), natstest.Process(t)
-	p := h.start(t, 0, "NATS_URL="+nats.URL(), "POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=2s")
-	h.until(t, "all are idle", func() bool { return len(h.polls) > rooms*8 })
+	p := h.start(t, 0, "NATS_URL="+nats.URL(), "POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1s")
+	h.until(t, "all are idle", func() bool { return len(h.polls) > rooms*4 })
 	nc, err := natsgo.Connect(nats.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestIdleFoldersMakeTheServerWriteNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	events, queue, polls := last("DOCSPACE"), last("DOCSPACE_POLL"), 0
-	h.until(t, "some more polls", func() bool { polls++; return len(h.polls) > rooms*16 })
+	h.until(t, "some more polls", func() bool { polls++; return len(h.polls) > rooms*12 })
 	if n := last("DOCSPACE") - events; n > 0 {
 		t.Errorf("%d messages stored", n)
 	}

@@ -20,7 +20,7 @@ import (
 	"docspace-nats/schema"
 )
 
-var idleFor = flag.Duration("idle", 10*time.Second, "how long folders are idle in the test of a stream with max_age, which is a tenth of it there")
+var idleFor = flag.Duration("idle", 5*time.Second, "how long folders are idle in the test of a stream with max_age, which is a tenth of it there")
 
 // generations is how many times all events of the stream expire while folders
 // are idle.

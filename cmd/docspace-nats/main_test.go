@@ -18,11 +18,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // TestMain lets the test binary stand in for other programs: for this one in
 // scripts, and for a portal and a naive connector in processes of their own.
 func TestMain(m *testing.M) {
+	_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" "+endsAtOnce))
 	code := 0
 	testscript.Main(roles{m}, map[string]func(){
 		"docspace-nats":  main,
@@ -32,10 +35,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// roles removes the built program after the tests.
+// endsAtOnce is for the race detector, which otherwise holds every process for a
+// second at its end, to let other threads write their reports. Scripts start
+// hundreds.
+const endsAtOnce = "atexit_sleep_ms=10"
+
+// raceSettings is the environment that processes with a race detector need.
+func raceSettings() string { return "GORACE=" + os.Getenv("GORACE") }
+
+// roles lets more tests run at once, and removes the built program after them.
 type roles struct{ *testing.M }
 
 func (r roles) Run() int {
+	natstest.Together()
 	code := r.M.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
@@ -103,7 +115,7 @@ func start(t testing.TB, cmd *exec.Cmd, env ...string) *process {
 // process.
 func launch(cmd *exec.Cmd, env ...string) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan struct{})}
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), raceSettings()}, env...)
 	if cmd.Stderr == nil {
 		cmd.Stderr = &p.stderr
 	}

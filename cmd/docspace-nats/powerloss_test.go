@@ -29,8 +29,8 @@ var (
 
 const (
 	// syncs is how often the embedded server tells the disk to keep what it
-	// wrote.
-	syncs = 10 * time.Second
+	// wrote: more often than by default, so that the cuts need not lie far apart.
+	syncs = 2 * time.Second
 	// synced is after how long it certainly has.
 	synced = 2 * syncs
 )
@@ -73,7 +73,7 @@ type cut struct {
 func cutPower(t *testing.T, dir string, apart time.Duration, take func(p *process, rng *rand.Rand, n int) (left func(*testing.T) string)) (taken int) {
 	seed := cmp.Or(*powerCutSeed, rand.Uint64())
 	town := newTown(t, seed, history)
-	p := start(t, exec.Command(program(t), "run"), town.environment("NATS_DATA_DIR="+dir, "NATS_URL=")...)
+	p := start(t, exec.Command(program(t), "run"), town.environment("NATS_DATA_DIR="+dir, "NATS_URL=", "NATS_DATA_SYNC="+syncs.String())...)
 	var cuts []cut
 	for n := range *powerCuts {
 		wait(t.Context(), time.Duration(town.rng.Int64N(int64(apart)+1)))

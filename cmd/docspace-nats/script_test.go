@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HTTP_ADDR", "127.0.0.1:0") // the default may be taken
+			env.Vars = append(env.Vars, raceSettings())
 			contract, err := filepath.Abs(filepath.Join(repositoryDir, "schema"))
 			env.Setenv("SCHEMA", contract)
 			return err

@@ -58,7 +58,7 @@ func TestEverySigmaRuleHasATrial(t *testing.T) {
 // rule is changed or left out: a scenario has to notice.
 func TestSigmaRulesFindWhatTheyAreForAndNothingElse(t *testing.T) {
 	t.Parallel()
-	server := natstest.Run(t).URL()
+	server := natstest.Process(t).URL()
 	var streams atomic.Int32
 	for name, text := range sigmaRules(t) {
 		t.Run(name, func(t *testing.T) {

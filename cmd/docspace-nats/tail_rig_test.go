@@ -26,7 +26,7 @@ var tailTexts = []string{
 // A tailRig is a stream of events, as another program could have written them.
 type tailRig struct {
 	t      *testing.T
-	server *natstest.Server
+	server *natstest.ServerProcess
 	js     jetstream.JetStream
 	rng    *rand.Rand
 	ids    []string // of the events, in the order of the stream
@@ -52,7 +52,7 @@ func newTailRig(t *testing.T, events int) *tailRig {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := &tailRig{t: t, server: natstest.Run(t), rng: rand.New(rand.NewPCG(seed, 1)), folders: 7}
+	r := &tailRig{t: t, server: natstest.Process(t), rng: rand.New(rand.NewPCG(seed, 1)), folders: 7}
 	var err error
 	if r.js, err = jetstream.New(r.server.Conn(t)); err != nil {
 		t.Fatal(err)
