@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 )
@@ -20,7 +21,7 @@ const (
 // refuseOld returns poller.ErrTooOld for a portal that says it is too old and
 // behaves like that. What it says alone decides nothing: packages leave a
 // version there that is not theirs. The poller finds out about the others.
-func refuseOld(ctx context.Context, portal *docspace.Client, folders Folders, log zerolog.Logger) error {
+func refuseOld(ctx context.Context, portal *docspace.Client, folders config.Folders, log zerolog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, ageWaits)
 	defer cancel()
 	version, err := portal.Version(ctx)
@@ -44,7 +45,7 @@ func claimsTooOld(version string) bool {
 }
 
 // ignoresDates asks about the first folders, until one can be read that tells.
-func ignoresDates(ctx context.Context, portal *docspace.Client, folders Folders) (ignored bool, err error) {
+func ignoresDates(ctx context.Context, portal *docspace.Client, folders config.Folders) (ignored bool, err error) {
 	ids := []int(folders)
 	if folders.Rooms() {
 		rooms, err := portal.Rooms(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
@@ -65,7 +66,7 @@ job was paused, 2 when a setting is wrong or the job is another one.`,
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check()); err != nil {
 				return &usageError{err}
 			}
-			cfg, err := Load()
+			cfg, err := config.Load()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -81,7 +82,7 @@ job was paused, 2 when a setting is wrong or the job is another one.`,
 
 // A backfill is one run of the command.
 type backfill struct {
-	cfg            Config
+	cfg            config.Config
 	o              backfillOptions
 	stdout, stderr io.Writer
 	tell           func(format string, args ...any)
@@ -94,14 +95,13 @@ type backfill struct {
 }
 
 func (b *backfill) run(ctx context.Context) error {
-	privacy, misset := b.cfg.DocSpace.privacy()
-	if err := misset.err(); err != nil {
+	privacy, err := b.cfg.DocSpace.ReadPrivacy()
+	if err != nil {
 		return &usageError{err}
 	}
 	b.privacy = privacy
 	b.cfg.Poll.RequestsPerMinute = b.o.budget(b.cfg.Poll.RequestsPerMinute)
 	b.cfg.Poll.MaxInFlight = max(1, b.cfg.Poll.MaxInFlight/2)
-	var err error
 	if b.portal, err = newPortal(b.cfg, privacy, callPatience, b.observe); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (b *backfill) run(ctx context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return errors.New("docspace-nats backfill: stopped before it began; nothing was stored")
 	}
-	return b.cfg.DocSpace.refused(err)
+	return refused(b.cfg.DocSpace, err)
 }
 
 func (b *backfill) observe(string, int, time.Duration) { b.meter.count(time.Now()) }

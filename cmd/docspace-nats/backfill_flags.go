@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"docspace-nats/cmd/docspace-nats/config"
 )
 
 const (
@@ -51,7 +53,7 @@ func (o *backfillOptions) parseFolders(args []string) error {
 	if o.folders == foldersRooms || o.folders == foldersWatched {
 		return nil
 	}
-	var ids Folders
+	var ids config.Folders
 	if err := ids.Decode(o.folders); err != nil {
 		return usagef("folders: %w; rooms and watched stand alone; see docspace-nats backfill --help", err)
 	}
@@ -64,7 +66,7 @@ func (o *backfillOptions) parseFolders(args []string) error {
 func (o *backfillOptions) check() error {
 	var errs []error
 	if !jobName.MatchString(o.job) {
-		errs = append(errs, fmt.Errorf("--job: must be lower-case letters, digits and -, at most 32 of them, got %s", shownValue(o.job)))
+		errs = append(errs, fmt.Errorf("--job: must be lower-case letters, digits and -, at most 32 of them, got %s", config.Shown(o.job)))
 	}
 	if o.requests < -1 {
 		errs = append(errs, fmt.Errorf("--requests-per-minute: must not be negative, got %d", o.requests))
@@ -114,13 +116,13 @@ func (o *backfillOptions) window(now time.Time) (from, to time.Time, err error) 
 		*bound.at = at.UTC().Truncate(time.Second)
 		switch {
 		case err != nil || at.Year() < 2000 || at.Year() > 9999:
-			errs = append(errs, fmt.Errorf("%s: must be a duration back such as 90d or 12h, or a time since 2000 such as 2026-01-31T00:00:00Z, got %s", bound.flag, shownValue(bound.text)))
+			errs = append(errs, fmt.Errorf("%s: must be a duration back such as 90d or 12h, or a time since 2000 such as 2026-01-31T00:00:00Z, got %s", bound.flag, config.Shown(bound.text)))
 		case at.After(now.Add(time.Minute)):
-			errs = append(errs, fmt.Errorf("%s: must not be in the future, got %s", bound.flag, shownValue(bound.text)))
+			errs = append(errs, fmt.Errorf("%s: must not be in the future, got %s", bound.flag, config.Shown(bound.text)))
 		}
 	}
 	if len(errs) == 0 && !to.IsZero() && to.Before(from) {
-		errs = append(errs, fmt.Errorf("--to: must not be before --from, got %s and %s", shownValue(o.to), shownValue(o.from)))
+		errs = append(errs, fmt.Errorf("--to: must not be before --from, got %s and %s", config.Shown(o.to), config.Shown(o.from)))
 	}
 	return from, to, errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
@@ -37,7 +38,7 @@ func (b *backfill) folders(ctx context.Context) (ids []int, err error) {
 		}
 		ids = published(marks)
 	default:
-		var named Folders
+		var named config.Folders
 		if err := named.Decode(b.o.folders); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -111,7 +112,7 @@ func (b *backfill) agrees(job backfillJob, asks asked) error {
 			if text == "" {
 				return "none"
 			}
-			return shownValue(text)
+			return config.Shown(text)
 		}
 		if was != is {
 			differ = append(differ, fmt.Sprintf("%s: it has %s, asked is %s", what, none(was), none(is)))

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
@@ -367,7 +368,7 @@ func TestAnInterruptPausesAJobThatAnswersStatusAndTheSameCommandGoesOn(t *testin
 		t.Fatal(err)
 	}
 
-	cfg := NATSConfig{URL: ServerURL(server.URL()), Stream: "DOCSPACE_BACKFILL_slow", SubjectPrefix: "docspace.backfill.slow", InboxPrefix: "_INBOX"}
+	cfg := config.NATS{URL: config.ServerURL(server.URL()), Stream: "DOCSPACE_BACKFILL_slow", SubjectPrefix: "docspace.backfill.slow", InboxPrefix: "_INBOX"}
 	waitUntil(t, "the job answers status", func() bool {
 		is, text, err := told(t, cfg)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -51,7 +52,7 @@ all there were when the job was created: the numbers that the job's progress sho
 
 // withJobs connects for a command about jobs.
 func withJobs(cmd *cobra.Command, name string, do func(context.Context, *nats.Conn, publisher.Options) error) error {
-	cfg, err := LoadNATS()
+	cfg, err := config.LoadNATS()
 	if err != nil {
 		return &usageError{err}
 	}

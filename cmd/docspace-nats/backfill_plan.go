@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/schema"
 )
@@ -181,7 +182,7 @@ func (p *backfillPlan) cost() string {
 	if p.PerMinute == 0 {
 		return s + ", as fast as the portal answers"
 	}
-	return s + fmt.Sprintf(", %s at %d a minute", shortText(time.Duration(p.Seconds)*time.Second), p.PerMinute)
+	return s + fmt.Sprintf(", %s at %d a minute", config.Short(time.Duration(p.Seconds)*time.Second), p.PerMinute)
 }
 
 // print writes the plan as a table, or as JSON.

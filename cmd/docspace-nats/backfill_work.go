@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/publisher"
 )
@@ -63,7 +64,7 @@ func (b *backfill) begin(w *backfillWorker, rows int, marks []checkpoint.Mark) {
 
 // quiet is the log beside a progress: what an operator need not act on, the
 // progress says.
-func (b *backfill) quiet() LogConfig {
+func (b *backfill) quiet() config.Log {
 	log := b.cfg.Log
 	if log.Format == "auto" && isTerminal(b.stderr) {
 		log.Format = "text"

@@ -20,6 +20,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher"
 	"docspace-nats/publisher/natstest"
@@ -35,7 +36,7 @@ type scene struct {
 	rooms   []int
 	folder  int // in the first room
 	key     string
-	cfg     Config
+	cfg     config.Config
 	secret  string // path of the file with the key or password
 	address string // of the state
 	log     logBuffer
@@ -225,10 +226,10 @@ func newScene(t *testing.T, as func(*scene)) *scene {
 	s.cfg = demoConfig(site.URL, "", "")
 	s.cfg.DocSpace.Folders = append(slices.Clone(s.rooms), s.folder)
 	s.cfg.DocSpace.APIKeyFile = s.secret
-	s.cfg.NATS.URL = ServerURL(server.URL())
+	s.cfg.NATS.URL = config.ServerURL(server.URL())
 	s.cfg.Poll.MinInterval, s.cfg.Poll.MaxInterval = 20*time.Millisecond, 200*time.Millisecond
 	s.cfg.HTTP.Addr = "127.0.0.1:0"
-	s.cfg.Log = LogConfig{Level: "info", Format: "json"}
+	s.cfg.Log = config.Log{Level: "info", Format: "json"}
 	s.key = s.portal.AddKey(nil)
 	if as != nil {
 		as(s)

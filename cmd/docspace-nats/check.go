@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
@@ -41,12 +42,12 @@ work, 2 when a setting is wrong.`,
   docspace-nats check --json | jq '.[] | select(.verdict == "failed")'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := Load()
+			cfg, err := config.Load()
 			if err != nil {
 				return &usageError{err}
 			}
-			privacy, misset := cfg.DocSpace.privacy()
-			if err := misset.err(); err != nil {
+			privacy, err := cfg.DocSpace.ReadPrivacy()
+			if err != nil {
 				return &usageError{err}
 			}
 			c := &checker{cfg: cfg, privacy: privacy, fix: fix}
@@ -81,7 +82,7 @@ type finding struct {
 
 // A checker collects findings, in the order they were made.
 type checker struct {
-	cfg      Config
+	cfg      config.Config
 	privacy  schema.Privacy
 	fix      bool
 	portal   *docspace.Client
@@ -100,7 +101,7 @@ func (c *checker) all(ctx context.Context) {
 	for _, text := range c.cfg.Warnings() {
 		c.say("settings", warning, "%s", text)
 	}
-	if text := c.cfg.Events.describe(); text != "" {
+	if text := c.cfg.Events.Describe(); text != "" {
 		c.say("events", fine, "%s", text)
 	}
 	c.people()
@@ -157,7 +158,7 @@ func (c *checker) admitted(ctx context.Context) bool {
 	case errors.Is(err, docspace.ErrNotKey), isNotFound(err): // a token, or a portal before 3.1, which has no keys
 		return c.signedIn(ctx)
 	case errors.Is(err, docspace.ErrUnauthorized):
-		c.say("credentials", broken, "the portal refuses %s; create an API key under Developer tools, or check that it is not expired or disabled", c.cfg.DocSpace.secret())
+		c.say("credentials", broken, "the portal refuses %s; create an API key under Developer tools, or check that it is not expired or disabled", c.cfg.DocSpace.CredentialName())
 		return false
 	case err != nil:
 		c.say("credentials", broken, "%v", err)
@@ -190,11 +191,11 @@ func isNotFound(err error) bool {
 func (c *checker) signedIn(ctx context.Context) bool {
 	account, err := c.portal.Self(ctx)
 	switch {
-	case errors.Is(err, docspace.ErrUnauthorized) && c.cfg.DocSpace.apiKey().set():
-		c.say("credentials", broken, "%s: %v; portals before 3.1 take no API keys, but a user name with a password", c.cfg.DocSpace.secret(), err)
+	case errors.Is(err, docspace.ErrUnauthorized) && c.cfg.DocSpace.HasAPIKey():
+		c.say("credentials", broken, "%s: %v; portals before 3.1 take no API keys, but a user name with a password", c.cfg.DocSpace.CredentialName(), err)
 		return false
 	case errors.Is(err, docspace.ErrUnauthorized):
-		c.say("credentials", broken, "%s: %v", c.cfg.DocSpace.secret(), err)
+		c.say("credentials", broken, "%s: %v", c.cfg.DocSpace.CredentialName(), err)
 		return false
 	case errors.Is(err, docspace.ErrScope):
 		c.say("credentials", fine, "accepted")
@@ -211,23 +212,11 @@ func (c *checker) signedIn(ctx context.Context) bool {
 }
 
 // refused names the setting of credentials that the portal refuses.
-func (d DocSpaceConfig) refused(err error) error {
+func refused(account config.DocSpace, err error) error {
 	if !errors.Is(err, docspace.ErrUnauthorized) {
 		return err
 	}
-	return fmt.Errorf("the portal refuses %s: %w", d.secret(), err)
-}
-
-// secret names the setting the credentials come from.
-func (d DocSpaceConfig) secret() string {
-	switch {
-	case d.apiKey().set():
-		return d.apiKey().name()
-	case d.token().set():
-		return d.token().name()
-	default:
-		return "DOCSPACE_USERNAME with " + d.password().name()
-	}
+	return fmt.Errorf("the portal refuses %s: %w", account.CredentialName(), err)
 }
 
 func (c *checker) scopes() []string {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
@@ -63,7 +64,7 @@ type markKeeper struct {
 type opener func(context.Context, *nats.Conn, publisher.Options) (*publisher.JetStream, error)
 
 // keepMarks connects to the stream.
-func keepMarks(ctx context.Context, of client, cfg NATSConfig, open opener) (*markKeeper, error) {
+func keepMarks(ctx context.Context, of client, cfg config.NATS, open opener) (*markKeeper, error) {
 	nc, disconnect, err := of.connect(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -77,9 +78,9 @@ func keepMarks(ctx context.Context, of client, cfg NATSConfig, open opener) (*ma
 }
 
 // ask gives the keeper a poller, which knows what a change does.
-func (k *markKeeper) ask(cfg Config) error {
-	privacy, misset := cfg.DocSpace.privacy()
-	if err := misset.err(); err != nil {
+func (k *markKeeper) ask(cfg config.Config) error {
+	privacy, err := cfg.DocSpace.ReadPrivacy()
+	if err != nil {
 		return err
 	}
 	portal, err := newPortal(cfg, privacy, callPatience, nil)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/publisher"
 )
@@ -80,10 +81,10 @@ func parseMarkTime(text, word string, now time.Time) (time.Time, error) {
 	}
 	at, err := parseWhen(text, now)
 	if err != nil {
-		return at, fmt.Errorf("--to: must be %s, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", word, shownValue(text))
+		return at, fmt.Errorf("--to: must be %s, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", word, config.Shown(text))
 	}
 	if at.After(now) {
-		return at, fmt.Errorf("--to: must not lie in the future, got %s", shownValue(text))
+		return at, fmt.Errorf("--to: must not lie in the future, got %s", config.Shown(text))
 	}
 	return at.UTC().Truncate(time.Second), nil
 }
@@ -124,7 +125,7 @@ func (o *changeOptions) run(cmd *cobra.Command, folders []string, move poller.Mo
 	if err := errors.Join(err, badTo, o.check(cmd.InOrStdin())); err != nil {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
-	cfg, err := Load()
+	cfg, err := config.Load()
 	if err != nil {
 		return &usageError{err}
 	}
@@ -143,7 +144,7 @@ type folderMove struct {
 
 // change plans every change before it makes the first. The stream is created if anew and
 // absent.
-func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, moves []folderMove) error {
+func (o *changeOptions) change(cmd *cobra.Command, cfg config.Config, open opener, moves []folderMove) error {
 	ctx, name := cmd.Context(), "checkpoint "+cmd.Name()
 	of := client{name: name, own: true, tell: teller(name, cmd.ErrOrStderr())}
 	of.anew = !o.dryRun && cmd.Name() == poller.ImportMark // what is only tried creates nothing
@@ -158,7 +159,7 @@ func (o *changeOptions) change(cmd *cobra.Command, cfg Config, open opener, move
 	talk := &markTalk{in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), o: o}
 	plans, err := keeper.plan(ctx, moves, talk)
 	if err != nil {
-		return cfg.DocSpace.refused(err)
+		return refused(cfg.DocSpace, err)
 	}
 	create := len(plans) > 0 && keeper.ledger.Absent()
 	if create {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
@@ -50,7 +51,7 @@ is said on standard error. Marks hold no titles and no names; who can guess a ti
   docspace-nats checkpoint export | gzip > marks.ndjson.gz`,
 		Args: atMostOneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := LoadNATS()
+			cfg, err := config.LoadNATS()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -66,7 +67,7 @@ func atMostOneFile(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func exportMarks(ctx context.Context, cfg NATSConfig, file []string, stdout, stderr io.Writer) error {
+func exportMarks(ctx context.Context, cfg config.NATS, file []string, stdout, stderr io.Writer) error {
 	keeper, err := keepMarks(ctx, client{name: "checkpoint export", own: true, tell: teller("checkpoint export", stderr)}, cfg, publisher.Attach)
 	if err != nil {
 		return err
@@ -180,7 +181,7 @@ them, because it is another one, its consumers never see them.`,
 			if args[0] == "-" && !o.yes && !o.dryRun {
 				return usagef("--yes: must be given with -, since nobody can be asked on standard input")
 			}
-			cfg, err := Load()
+			cfg, err := config.Load()
 			if err != nil {
 				return &usageError{err}
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
@@ -33,7 +34,7 @@ REASON says why a folder is in a state other than watching or backfilling.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			cfg, err := LoadNATS()
+			cfg, err := config.LoadNATS()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -45,7 +46,7 @@ REASON says why a folder is in a state other than watching or backfilling.`,
 	return cmd
 }
 
-func showMarks(ctx context.Context, cfg NATSConfig, folders []int, asJSON bool, stdout, stderr io.Writer) error {
+func showMarks(ctx context.Context, cfg config.NATS, folders []int, asJSON bool, stdout, stderr io.Writer) error {
 	keeper, err := keepMarks(ctx, client{name: "checkpoint show", own: true, tell: teller("checkpoint show", stderr)}, cfg, publisher.Attach)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -37,7 +38,7 @@ func teller(command string, stderr io.Writer) func(format string, args ...any) {
 
 // connect connects to the configured servers, or to the one inside a connector
 // on this machine.
-func (c client) connect(ctx context.Context, cfg NATSConfig) (nc *nats.Conn, disconnect func(), err error) {
+func (c client) connect(ctx context.Context, cfg config.NATS) (nc *nats.Conn, disconnect func(), err error) {
 	options := connectOptions(cfg)
 	options.Name, options.NoEcho = "docspace-nats "+c.name, c.deaf
 	options.Changed = func(connected bool, err error) {
@@ -65,7 +66,7 @@ func (c client) connect(ctx context.Context, cfg NATSConfig) (nc *nats.Conn, dis
 }
 
 // connectInner connects to the server inside a connector that runs.
-func connectInner(ctx context.Context, cfg NATSConfig, options publisher.ConnectOptions) (*nats.Conn, error) {
+func connectInner(ctx context.Context, cfg config.NATS, options publisher.ConnectOptions) (*nats.Conn, error) {
 	local, err := publisher.FindLocal(cfg.DataDir)
 	if err != nil {
 		return nil, fmt.Errorf("NATS_URL is empty, and %w; set NATS_URL to a server, such as the address that docspace-nats demo prints, or NATS_DATA_DIR to the directory of a connector that runs", err)
@@ -95,7 +96,7 @@ func (e *innerGoneError) Error() string {
 func (e *innerGoneError) Unwrap() error { return publisher.ErrLocalNotRunning }
 
 // connectOwn starts the server in the directory for as long as the command runs.
-func connectOwn(ctx context.Context, cfg NATSConfig, options publisher.ConnectOptions) (*nats.Conn, func(), error) {
+func connectOwn(ctx context.Context, cfg config.NATS, options publisher.ConnectOptions) (*nats.Conn, func(), error) {
 	local, err := startLocal(cfg, zerolog.Nop())
 	if err != nil {
 		return nil, nil, err

@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/cmd/docspace-nats/config"
 )
 
 var consumerTools = flag.String("consumers", "", "directory with nats and node_modules, made by make consumers, for the examples that need more than Go; without it they are skipped")
@@ -37,7 +39,7 @@ func newAudience(t *testing.T) *audience {
 		a.examples[example[1]] = example[2]
 	}
 	a.cfg.NATS.SubjectPrefix = "docspace"
-	a.cfg.NATS.User, a.cfg.NATS.Password, a.cfg.NATS.InboxPrefix = "connector", Secret(natsPasswords["connector"]), "_INBOX_connector"
+	a.cfg.NATS.User, a.cfg.NATS.Password, a.cfg.NATS.InboxPrefix = "connector", config.Secret(natsPasswords["connector"]), "_INBOX_connector"
 	nc, err := nats.Connect(url, nats.UserInfo("operator", natsPasswords["operator"]))
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
@@ -27,7 +28,7 @@ func TestEveryStoredEventKeepsTheContractAndNamesTheSchemaOfItsData(t *testing.T
 	site := httptest.NewServer(portal)
 	t.Cleanup(site.Close)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
-	cfg.NATS.URL, cfg.Events.SchemaBase = ServerURL(server.URL()), base
+	cfg.NATS.URL, cfg.Events.SchemaBase = config.ServerURL(server.URL()), base
 	c, err := connect(t.Context(), cfg, 0, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 )
 
@@ -138,11 +139,11 @@ func demoPortal(o demoOptions) (portal *docspacetest.Portal, address string, sto
 	return portal, "http://" + listener.Addr().String(), func() { _ = server.Close() }, nil
 }
 
-func demoConfig(address, key, dir string) Config {
-	return Config{
-		DocSpace: DocSpaceConfig{URL: address, APIKey: Secret(key)},
-		NATS:     NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", DataDir: dir, Replicas: 1},
-		Poll:     PollConfig{MinInterval: 200 * time.Millisecond, MaxInterval: time.Second, MaxInFlight: 8},
-		Log:      LogConfig{Level: "warn", Format: "text"},
+func demoConfig(address, key, dir string) config.Config {
+	return config.Config{
+		DocSpace: config.DocSpace{URL: address, APIKey: config.Secret(key)},
+		NATS:     config.NATS{Stream: "DOCSPACE", SubjectPrefix: "docspace", DataDir: dir, Replicas: 1},
+		Poll:     config.Poll{MinInterval: 200 * time.Millisecond, MaxInterval: time.Second, MaxInFlight: 8},
+		Log:      config.Log{Level: "warn", Format: "text"},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
@@ -33,7 +34,7 @@ func TestAFullDiskIsToldOfAndTheWorkGoesOnByItselfWithNothingLostOrTwice(t *test
 	cfg := demoConfig(site.URL, portal.APIKey(), dir)
 	cfg.NATS.DataMaxBytes = 1 << 40 // the disk is the limit
 	var said logBuffer
-	log := newLogger(LogConfig{Level: "info", Format: "json"}, &said)
+	log := newLogger(config.Log{Level: "info", Format: "json"}, &said)
 	c, err := connect(t.Context(), cfg, 0, log)
 	if err != nil {
 		t.Fatal(err)

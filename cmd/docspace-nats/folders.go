@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/spf13/pflag"
+
+	"docspace-nats/cmd/docspace-nats/config"
 )
 
 // folderFlag is the flag --folder.
@@ -21,8 +23,8 @@ func folderIDs(texts []string) ([]int, error) {
 	var errs []error
 	for _, text := range texts {
 		id, err := strconv.Atoi(text)
-		if err != nil || id < 1 || id > maxFolderID || strconv.Itoa(id) != text {
-			errs = append(errs, fmt.Errorf("--folder: must be a folder id from 1 to %d, got %s", maxFolderID, shownValue(text)))
+		if err != nil || id < 1 || id > config.MaxFolderID || strconv.Itoa(id) != text {
+			errs = append(errs, fmt.Errorf("--folder: must be a folder id from 1 to %d, got %s", config.MaxFolderID, config.Shown(text)))
 		}
 		ids = append(ids, id)
 	}

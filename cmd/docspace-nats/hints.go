@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 )
@@ -32,7 +33,7 @@ const (
 // queue. Nobody learns more from it than whether a signature is right, and a
 // delivery that comes twice, or is replayed by a stranger, costs a poll.
 type hintHandler struct {
-	secret  Source
+	secret  config.Source
 	queue   *poller.HintQueue
 	pace    *rate.Limiter
 	bodies  chan struct{}
@@ -41,7 +42,7 @@ type hintHandler struct {
 	failed  rate.Sometimes // the same of deliveries that are the portal's
 }
 
-func newHintHandler(secret Source, queue *poller.HintQueue, log zerolog.Logger) *hintHandler {
+func newHintHandler(secret config.Source, queue *poller.HintQueue, log zerolog.Logger) *hintHandler {
 	return &hintHandler{
 		secret:  secret,
 		queue:   queue,
@@ -165,7 +166,7 @@ func listenHints(addr string) (net.Listener, error) {
 // hintMembers returns what a run does to receive hints: nothing without a
 // listener. A failure here is told and does not end the run, since polling goes
 // on without hints.
-func (c *connector) hintMembers(listener net.Listener, secret Source, log zerolog.Logger) []func(context.Context) error {
+func (c *connector) hintMembers(listener net.Listener, secret config.Source, log zerolog.Logger) []func(context.Context) error {
 	if listener == nil {
 		return nil
 	}

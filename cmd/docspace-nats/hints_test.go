@@ -23,6 +23,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"docspace-nats/checkpoint/checkpointtest"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/poller/docspace/docspacetest"
@@ -38,13 +39,13 @@ type hearing struct {
 	said strings.Builder
 }
 
-func newHearing(secret Source, s *poller.Schedule) *hearing {
+func newHearing(secret config.Source, s *poller.Schedule) *hearing {
 	h := new(hearing)
 	h.hintHandler = newHintHandler(secret, poller.NewHintQueue(s), zerolog.New(&h.said))
 	return h
 }
 
-func fixed(secret string) Source { return func() (string, error) { return secret, nil } }
+func fixed(secret string) config.Source { return func() (string, error) { return secret, nil } }
 
 func idleSchedule() *poller.Schedule {
 	return poller.NewSchedule(nil, queuetest.NewMemory(time.Minute).Replica(), poller.ScheduleOptions{})
@@ -233,15 +234,15 @@ func (s slowBody) Read([]byte) (int, error) {
 func TestASecretFileThatIsRotatedIsUsedAndOneThatIsGoneIsTold(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, "secret", "old-old-old-old-old\n")
-	h := newHearing(HintsConfig{SecretFile: file}.SecretSource(), idleSchedule())
+	h := newHearing(config.Hints{SecretFile: file}.SecretSource(), idleSchedule())
 	if status := h.post("old-old-old-old-old", uploaded); status != http.StatusAccepted {
 		t.Errorf("status %d", status)
 	}
-	h.hintHandler.secret = HintsConfig{SecretFile: writeFile(t, "secret", "new-new-new-new-new\n")}.SecretSource()
+	h.hintHandler.secret = config.Hints{SecretFile: writeFile(t, "secret", "new-new-new-new-new\n")}.SecretSource()
 	if was, is := h.post("old-old-old-old-old", uploaded), h.post("new-new-new-new-new", uploaded); was != http.StatusForbidden || is != http.StatusAccepted {
 		t.Errorf("the old secret: %d, the new one: %d", was, is)
 	}
-	h = newHearing(HintsConfig{SecretFile: filepath.Join(t.TempDir(), "gone")}.SecretSource(), idleSchedule())
+	h = newHearing(config.Hints{SecretFile: filepath.Join(t.TempDir(), "gone")}.SecretSource(), idleSchedule())
 	if status := h.post("old-old-old-old-old", uploaded); status != http.StatusServiceUnavailable || !strings.Contains(h.said.String(), "HINTS_SECRET_FILE") {
 		t.Errorf("status %d, said %s", status, h.said.String())
 	}
@@ -304,9 +305,9 @@ func TestAWebhookReachesTheStreamOverTheNetwork(t *testing.T) {
 	site := httptest.NewServer(portal)
 	t.Cleanup(site.Close)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
-	cfg.NATS.URL = ServerURL(natstest.Run(t).URL())
+	cfg.NATS.URL = config.ServerURL(natstest.Run(t).URL())
 	cfg.Poll.MinInterval, cfg.Poll.MaxInterval = time.Hour, time.Hour
-	cfg.Hints = HintsConfig{Addr: "127.0.0.1:0", Secret: hintSecret}
+	cfg.Hints = config.Hints{Addr: "127.0.0.1:0", Secret: hintSecret}
 	listener, err := listenHints(cfg.Hints.Addr)
 	if err != nil {
 		t.Fatal(err)

@@ -8,12 +8,13 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/term"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
 // newLogger returns the program's log: one line for each thing an operator
 // acts on, as JSON or, on a terminal, readable.
-func newLogger(cfg LogConfig, w io.Writer) zerolog.Logger {
+func newLogger(cfg config.Log, w io.Writer) zerolog.Logger {
 	level, err := zerolog.ParseLevel(cfg.Level)
 	if err != nil {
 		level = zerolog.InfoLevel

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher/natstest"
 )
 
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 		"docspace-nats":  main,
 		"portal-process": portalMain,
 		"naive-process":  naiveMain,
+		"config-process": configMain,
 	})
 	os.Exit(code)
 }
@@ -42,6 +44,12 @@ const endsAtOnce = "atexit_sleep_ms=10"
 
 // raceSettings is the environment that processes with a race detector need.
 func raceSettings() string { return "GORACE=" + os.Getenv("GORACE") }
+
+// configMain prints the configuration and what is wrong with it.
+func configMain() {
+	cfg, err := config.Load()
+	fmt.Printf("%+v\n%v\n", cfg, err)
+}
 
 // roles lets more tests run at once, and removes the built program after them.
 type roles struct{ *testing.M }
@@ -202,4 +210,14 @@ func startPortal(t testing.TB, rooms, rows int) (address, key string) {
 	}
 	address, key, _ = strings.Cut(strings.TrimSpace(line), " ")
 	return address, key
+}
+
+// writeFile makes a file in a directory of the test.
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

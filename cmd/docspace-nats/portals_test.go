@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
 )
@@ -26,7 +27,7 @@ func TestAStreamOfAnotherPortalIsRefusedUnlessThePortalWasRenamed(t *testing.T) 
 	}
 	attempt := func(site *httptest.Server, key string, formerly ...string) error {
 		cfg := demoConfig(site.URL, key, "")
-		cfg.NATS.URL, cfg.DocSpace.Formerly = ServerURL(server.URL()), formerly
+		cfg.NATS.URL, cfg.DocSpace.Formerly = config.ServerURL(server.URL()), formerly
 		c, err := connect(t.Context(), cfg, 0, zerolog.Nop())
 		if err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
@@ -94,7 +95,7 @@ func TestAnotherPrivacyModeOrKeyStoresNoRowTwice(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			w := newWitness(t, version)
-			w.cfg.DocSpace.Folders, w.cfg.Hints = Folders{w.room}, HintsConfig{}
+			w.cfg.DocSpace.Folders, w.cfg.Hints = config.Folders{w.room}, config.Hints{}
 			for round, mode := range []string{"standard", "pseudonymous", "minimal", "full", "minimal", "pseudonymous", "standard"} {
 				w.cfg.DocSpace.PrivacyKey, w.cfg.DocSpace.PrivacyKeyID = "", ""
 				w.keepPrivacy(mode)
@@ -135,7 +136,7 @@ func TestAnotherPrivacyModeOrKeyStoresNoRowTwice(t *testing.T) {
 type witness struct {
 	portal *docspacetest.Portal
 	marks  marks
-	cfg    Config
+	cfg    config.Config
 	log    logBuffer
 	wire   logBuffer
 	sent   logBuffer // by the portal
@@ -160,13 +161,13 @@ func newWitness(t *testing.T, version string) *witness {
 	}
 	w.cfg = demoConfig(site.URL, "", "")
 	w.cfg.DocSpace.APIKey = ""
-	w.cfg.DocSpace.Username, w.cfg.DocSpace.Password = w.portal.Username(), Secret(w.portal.Password())
-	w.cfg.DocSpace.Folders = Folders{w.room, w.denied}
-	w.cfg.NATS.URL = ServerURL(link.URL())
+	w.cfg.DocSpace.Username, w.cfg.DocSpace.Password = w.portal.Username(), config.Secret(w.portal.Password())
+	w.cfg.DocSpace.Folders = config.Folders{w.room, w.denied}
+	w.cfg.NATS.URL = config.ServerURL(link.URL())
 	w.cfg.Poll.MinInterval, w.cfg.Poll.MaxInterval = 20*time.Millisecond, 100*time.Millisecond
 	w.cfg.HTTP.Addr = "127.0.0.1:0"
-	w.cfg.Hints = HintsConfig{Addr: "127.0.0.1:0", Secret: hintSecret}
-	w.cfg.Log = LogConfig{Level: "debug", Format: "json"}
+	w.cfg.Hints = config.Hints{Addr: "127.0.0.1:0", Secret: hintSecret}
+	w.cfg.Log = config.Log{Level: "debug", Format: "json"}
 	return w
 }
 
@@ -377,8 +378,8 @@ func (w *witness) hint(t *testing.T, ctx context.Context) {
 // check is what `check` and `check --json` print.
 func (w *witness) check(t *testing.T) string {
 	t.Helper()
-	privacy, misset := w.cfg.DocSpace.privacy()
-	if err := misset.err(); err != nil {
+	privacy, err := w.cfg.DocSpace.ReadPrivacy()
+	if err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder

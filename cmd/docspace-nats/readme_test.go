@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/queue/queuetest"
 	"docspace-nats/publisher"
@@ -21,7 +23,7 @@ import (
 )
 
 func TestTheReadmeTableIsTheConfiguration(t *testing.T) {
-	holdReadme(t, "config", ConfigTable())
+	holdReadme(t, "config", config.Table())
 }
 
 func TestTheReadmeListsThePermissionsThatAreTried(t *testing.T) {
@@ -61,6 +63,8 @@ func TestTheReadmeShowsAStatus(t *testing.T) {
 	r.count()
 	holdReadme(t, "status", "```text\n$ docspace-nats status\n"+r.text(screen{})+"```\n")
 }
+
+var update = flag.Bool("update", false, "rewrite the golden files and the generated part of the README")
 
 // holdReadme compares a part of the README, between its begin and end marks,
 // with what it should be; -update rewrites it. Parts are held one after the

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -63,7 +64,7 @@ The exit status is 0 only when all of the range was delivered.`,
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(time.Now())); err != nil {
 				return &usageError{err}
 			}
-			cfg, err := LoadNATS()
+			cfg, err := config.LoadNATS()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -76,7 +77,7 @@ The exit status is 0 only when all of the range was delivered.`,
 }
 
 // runReplay runs until the range is delivered. A stop before is a failure.
-func runReplay(ctx context.Context, cfg NATSConfig, o *replayOptions, stdout, stderr io.Writer) error {
+func runReplay(ctx context.Context, cfg config.NATS, o *replayOptions, stdout, stderr io.Writer) error {
 	began := time.Now()
 	progress := newProgress("replay", "events", stderr, drawsBars(stderr))
 	of := client{name: strings.TrimSpace("replay " + o.job), deaf: true, tell: teller("replay", progress)}
@@ -124,7 +125,7 @@ func (o *replayOptions) jobConsumer() string {
 }
 
 // prepare opens the range, new or as its job keeps it, and counts what it holds.
-func (o *replayOptions) prepare(ctx context.Context, nc *nats.Conn, cfg NATSConfig, target replayTarget, progress *progress) (*replayPump, error) {
+func (o *replayOptions) prepare(ctx context.Context, nc *nats.Conn, cfg config.NATS, target replayTarget, progress *progress) (*replayPump, error) {
 	tell := teller("replay", progress)
 	read := publisher.ReaderOptions{
 		Stream:   cfg.Stream,

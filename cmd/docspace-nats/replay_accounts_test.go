@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/schema"
 )
 
@@ -38,7 +39,7 @@ func TestTheReadersPermissionsAndThoseOfThePageAreEnoughForReplay(t *testing.T) 
 		if _, err := js.Publish(t.Context(), e.NATSSubject("docspace"), e.Encode()); err != nil {
 			t.Fatal(err)
 		}
-		cfg := NATSConfig{URL: ServerURL(url), User: "reader", Password: Secret(natsPasswords["reader"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
+		cfg := config.NATS{URL: config.ServerURL(url), User: "reader", Password: config.Secret(natsPasswords["reader"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
 		var stdout, stderr tailBuffer
 		if err := runReplay(t.Context(), cfg, replayLine(t, "--job", "once"), &stdout, &stderr); err != nil {
 			t.Fatalf("with %q: %v", more, err)

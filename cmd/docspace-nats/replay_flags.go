@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
@@ -66,8 +67,8 @@ func (o *replayOptions) register(flags *pflag.FlagSet) {
 // check judges all flags and fills in what depends on others.
 func (o *replayOptions) check(now time.Time) error {
 	err := errors.Join(o.checkRange(now), o.selection.check(), o.checkTarget(), o.checkSpeed())
-	if o.job != "" && (!nameToken.MatchString(o.job) || len(o.job) > 64) {
-		err = errors.Join(err, fmt.Errorf("--job: must be letters, digits, - and _, at most 64 of them, got %s", shownValue(o.job)))
+	if o.job != "" && (!config.IsName(o.job) || len(o.job) > 64) {
+		err = errors.Join(err, fmt.Errorf("--job: must be letters, digits, - and _, at most 64 of them, got %s", config.Shown(o.job)))
 	}
 	if err != nil {
 		return fmt.Errorf("%w; see docspace-nats replay --help", err)
@@ -89,8 +90,8 @@ func (o *replayOptions) checkTarget() error {
 	case given == 0 && o.json:
 		errs = append(errs, errors.New("--json: must be set only together with --to-prefix, --to or --file: the events go to standard output"))
 	}
-	if o.toPrefix != "" && (!subjectPrefix.MatchString(o.toPrefix) || len(o.toPrefix) > longestPrefix) {
-		errs = append(errs, fmt.Errorf("--to-prefix: must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", longestPrefix, shownValue(o.toPrefix)))
+	if o.toPrefix != "" && !config.IsSubjectPrefix(o.toPrefix) {
+		errs = append(errs, fmt.Errorf("--to-prefix: must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", config.LongestPrefix, config.Shown(o.toPrefix)))
 	}
 	if o.to == "" {
 		if o.headerFile != "" || o.tlsFiles.given() {

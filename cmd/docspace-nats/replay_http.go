@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/schema"
 )
 
@@ -165,7 +166,7 @@ func (t *httpTarget) reason(body io.Reader) string {
 	text, _ := io.ReadAll(io.LimitReader(body, enough))
 	said := schema.Text(string(text))
 	for _, secret := range t.secrets {
-		said = strings.ReplaceAll(said, secret, hiddenText)
+		said = strings.ReplaceAll(said, secret, config.Hidden)
 	}
 	if len(said) > httpReason {
 		said = schema.Text(said[:httpReason]) + "…"

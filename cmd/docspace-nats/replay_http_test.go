@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -51,7 +52,7 @@ func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testin
 		}))
 		t.Cleanup(server.Close)
 		stdout, stderr, err := r.replay("--to", server.URL+"/in?key=hunter2-query", "--header-file", headers, "--folder", strings.Split(r.ids[0], "-")[0], "--json")
-		want := strings.NewReplacer("HIDDEN", hiddenText).Replace(c.want)
+		want := strings.NewReplacer("HIDDEN", config.Hidden).Replace(c.want)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "replay to "+server.URL+"/in: it answers ") {
 			t.Errorf("%d: %v\nwant %s", c.code, err, want)
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
@@ -44,7 +45,7 @@ func (o *replayOptions) checkRange(now time.Time) error {
 		}
 		at, err := parseWhen(text, now)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", flag, shownValue(text)))
+			errs = append(errs, fmt.Errorf("%s: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", flag, config.Shown(text)))
 		}
 		return at
 	}
@@ -75,7 +76,7 @@ func parseSequences(text string) (first, last uint64, err error) {
 		last, err = strconv.ParseUint(to, 10, 63)
 	}
 	if !found || from == "" && to == "" || err != nil || first < 1 || last < first {
-		return 0, 0, fmt.Errorf("--seq: must be sequences of the stream such as 100..200, 100.. or ..200, got %s", shownValue(text))
+		return 0, 0, fmt.Errorf("--seq: must be sequences of the stream such as 100..200, 100.. or ..200, got %s", config.Shown(text))
 	}
 	return first, last, nil
 }

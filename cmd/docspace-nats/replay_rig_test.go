@@ -15,12 +15,13 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/schema"
 )
 
 // config is that of a command beside the stream.
-func (r *tailRig) config() NATSConfig {
-	return NATSConfig{URL: ServerURL(r.server.URL()), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
+func (r *tailRig) config() config.NATS {
+	return config.NATS{URL: config.ServerURL(r.server.URL()), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
 }
 
 // replayLine is what a command line says.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/cmd/docspace-nats/sink"
 	"docspace-nats/publisher"
 )
@@ -40,7 +41,7 @@ type replayTarget interface {
 // A refusal says whether trying again can help.
 type refusal interface{ Temporary() bool }
 
-func (o *replayOptions) open(ctx context.Context, nc *nats.Conn, cfg NATSConfig, stdout io.Writer) (replayTarget, error) {
+func (o *replayOptions) open(ctx context.Context, nc *nats.Conn, cfg config.NATS, stdout io.Writer) (replayTarget, error) {
 	switch {
 	case o.toPrefix != "":
 		to, err := publisher.NewRepublisher(ctx, nc, publisher.RepublishOptions{Stream: cfg.Stream, Domain: cfg.JSDomain, Prefix: cfg.SubjectPrefix, To: o.toPrefix})

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
@@ -327,7 +328,7 @@ func TestAReplayStoresEachEventOnceWhileTheConnectionBreaksAndTheServerRestarts(
 	}
 	link := natstest.NewLink(t, r.server.URL())
 	cfg := r.config()
-	cfg.URL = ServerURL(link.URL())
+	cfg.URL = config.ServerURL(link.URL())
 	var stdout, stderr tailBuffer
 	ended := make(chan error, 1)
 	go func() {
@@ -400,7 +401,7 @@ func TestAReplayThatHasDeliveredAllItReadWaitsForAServerThatIsAway(t *testing.T)
 	hook := newWebhook(t, 1, 0)
 	link := natstest.NewLink(t, r.server.URL())
 	cfg := r.config()
-	cfg.URL = ServerURL(link.URL())
+	cfg.URL = config.ServerURL(link.URL())
 	var stdout, stderr tailBuffer
 	ended := make(chan error, 1)
 	go func() {

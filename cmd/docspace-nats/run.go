@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 )
 
@@ -29,13 +30,13 @@ With --once it reads until every folder is caught up and exits: 0 when all are,
 
 Settings (environment variables):
 
-` + configHelp(),
+` + config.Help(),
 		Example: `  DOCSPACE_URL=https://docs.example.com DOCSPACE_API_KEY_FILE=key.txt docspace-nats run
   DOCSPACE_FOLDERS=1204,1310 NATS_URL=nats://nats:4222 docspace-nats run
   docspace-nats run --once`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := Load()
+			cfg, err := config.Load()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -50,7 +51,7 @@ Settings (environment variables):
 const onceWaits = 30 * time.Second
 
 // run watches until ctx ends or, once, until everything is caught up.
-func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
+func run(ctx context.Context, cfg config.Config, once bool, stderr io.Writer) error {
 	log := newLogger(cfg.Log, stderr)
 	for _, warning := range cfg.Warnings() {
 		log.Warn().Msg(warning)
@@ -85,7 +86,7 @@ func run(ctx context.Context, cfg Config, once bool, stderr io.Writer) error {
 	}
 	log.Info().Str("version", thisBuild().Version).Str("portal", cfg.DocSpace.URL).Str("stream", c.ledger.Stream()).
 		Stringer("folders", cfg.DocSpace.Folders).Msg("started; " + c.ledger.Mode().Promise())
-	cfg.Events.tell(log)
+	cfg.Events.Tell(log)
 	if once {
 		err = c.catchUp(ctx, log)
 	} else {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/schema"
 )
 
@@ -85,7 +86,7 @@ func (o *schemaOptions) check(names []string) error {
 	if o.all != "" && (o.name != "" || o.json || o.csv) {
 		return usagef("--all writes everything: leave out the name, --json and --csv")
 	}
-	if what := wrongBase(o.base); what != "" {
+	if what := config.WrongBase(o.base); what != "" {
 		return usagef("--base: %s", what)
 	}
 	if o.name == "" {

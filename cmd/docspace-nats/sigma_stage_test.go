@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/deploy/siem/sigma/sigmatest"
 	"docspace-nats/poller/docspace/docspacetest"
 )
@@ -23,7 +24,7 @@ import (
 type stage struct {
 	t        *testing.T
 	portal   *docspacetest.Portal
-	cfg      Config
+	cfg      config.Config
 	now      atomic.Int64 // of the portal, in seconds
 	people   map[person]*docspacetest.User
 	rooms    map[string]int
@@ -97,7 +98,7 @@ func newStage(t *testing.T, server, stream string) *stage {
 	site := httptest.NewServer(s.portal)
 	t.Cleanup(site.Close)
 	s.cfg = demoConfig(site.URL, s.portal.APIKey(), "")
-	s.cfg.NATS.URL, s.cfg.NATS.Stream, s.cfg.NATS.SubjectPrefix = ServerURL(server), stream, stream
+	s.cfg.NATS.URL, s.cfg.NATS.Stream, s.cfg.NATS.SubjectPrefix = config.ServerURL(server), stream, stream
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
 )
@@ -24,7 +25,7 @@ func TestTheStateTellsWhetherTheWorkIsDone(t *testing.T) {
 	t.Cleanup(site.Close)
 	server := natstest.Run(t)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
-	cfg.NATS.URL = ServerURL(server.URL())
+	cfg.NATS.URL = config.ServerURL(server.URL())
 	shown, err := serveState("", zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +89,7 @@ func TestTheStateOfManyBlindFoldersStaysShort(t *testing.T) {
 	site := httptest.NewServer(portal)
 	t.Cleanup(site.Close)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
-	cfg.NATS.URL = ServerURL(natstest.Run(t).URL())
+	cfg.NATS.URL = config.ServerURL(natstest.Run(t).URL())
 	cfg.Poll.MaxInterval = time.Hour // nobody polls again, and none is late
 	c, err := connect(t.Context(), cfg, 0, zerolog.Nop())
 	if err != nil {

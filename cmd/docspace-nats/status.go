@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -74,7 +75,7 @@ its work or does not answer, or if no connector answers.`,
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(cmd.OutOrStdout())); err != nil {
 				return &usageError{err}
 			}
-			cfg, err := LoadNATS()
+			cfg, err := config.LoadNATS()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -121,7 +122,7 @@ func (o *statusOptions) check(stdout io.Writer) error {
 	if o.watch != "" {
 		var err error
 		if o.every, err = time.ParseDuration(o.watch); err != nil || o.every < shortestWatch {
-			errs = append(errs, fmt.Errorf("--watch: must be a duration such as 5s, at least %s, got %s", shortestWatch, shownValue(o.watch)))
+			errs = append(errs, fmt.Errorf("--watch: must be a duration such as 5s, at least %s, got %s", shortestWatch, config.Shown(o.watch)))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -138,7 +139,7 @@ type statusReader struct {
 }
 
 // runStatus shows it once, or until ctx ends. A stop is no failure.
-func runStatus(ctx context.Context, cfg NATSConfig, o statusOptions, stdout, stderr io.Writer) error {
+func runStatus(ctx context.Context, cfg config.NATS, o statusOptions, stdout, stderr io.Writer) error {
 	tell := teller("status", stderr)
 	// A server for the time of a watch would keep the connector from starting, and
 	// one for each check might.

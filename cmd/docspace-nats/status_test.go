@@ -17,13 +17,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher"
 	"docspace-nats/publisher/natstest"
 )
 
 // told is what status says, as JSON, and its error.
-func told(t *testing.T, cfg NATSConfig, args ...string) (statusReport, string, error) {
+func told(t *testing.T, cfg config.NATS, args ...string) (statusReport, string, error) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	failed := runStatus(t.Context(), cfg, statusLine(t, append(args, "--json")...), &stdout, &stderr)
@@ -50,7 +51,7 @@ func statusLine(t *testing.T, args ...string) statusOptions {
 	return o
 }
 
-func plainStatus(t *testing.T, cfg NATSConfig, args ...string) string {
+func plainStatus(t *testing.T, cfg config.NATS, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	if err := runStatus(t.Context(), cfg, statusLine(t, args...), &stdout, &stderr); err != nil {
@@ -79,7 +80,7 @@ func TestTwoReplicasTellWhoPollsWhatAndWhenToWhoMayAsk(t *testing.T) {
 			"POLL_MIN_INTERVAL=1s", "POLL_MAX_INTERVAL=1s", "POLL_REQUESTS_PER_MINUTE=6000")
 		names[fmt.Sprint("/", p.cmd.Process.Pid)] = true
 	}
-	cfg := NATSConfig{URL: ServerURL(url), User: "monitor", Password: Secret(natsPasswords["monitor"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: monitorInbox}
+	cfg := config.NATS{URL: config.ServerURL(url), User: "monitor", Password: config.Secret(natsPasswords["monitor"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: monitorInbox}
 	owners := make(map[string]bool)
 	var r statusReport
 	waitUntil(t, "both replicas own folders", func() bool {
@@ -123,7 +124,7 @@ func TestTwoReplicasTellWhoPollsWhatAndWhenToWhoMayAsk(t *testing.T) {
 
 	// Who may only read events is told what is missing.
 	reader := cfg
-	reader.User, reader.Password, reader.InboxPrefix = "reader", Secret(natsPasswords["reader"]), "_INBOX"
+	reader.User, reader.Password, reader.InboxPrefix = "reader", config.Secret(natsPasswords["reader"]), "_INBOX"
 	if _, _, err := told(t, reader); err == nil || !strings.Contains(err.Error(), "permission to publish $JS.API.CONSUMER.CREATE.DOCSPACE.*.docspace.checkpoint.* is missing") {
 		t.Errorf("the reader: %v", err)
 	}
@@ -134,11 +135,11 @@ func TestTwoReplicasTellWhoPollsWhatAndWhenToWhoMayAsk(t *testing.T) {
 type lookout struct {
 	portal                 *docspacetest.Portal
 	c                      *connector
-	cfg                    Config
+	cfg                    config.Config
 	well, rewound, blinded int
 }
 
-func newLookout(t *testing.T, change func(*Config)) *lookout {
+func newLookout(t *testing.T, change func(*config.Config)) *lookout {
 	t.Helper()
 	portal := docspacetest.New(docspacetest.Options{Seed: 1})
 	s := &lookout{portal: portal, well: portal.CreateRoom(nil, "Plans"), rewound: portal.CreateRoom(nil, "Deals")}
@@ -150,7 +151,7 @@ func newLookout(t *testing.T, change func(*Config)) *lookout {
 	site := httptest.NewServer(portal)
 	t.Cleanup(site.Close)
 	s.cfg = demoConfig(site.URL, portal.APIKey(), "")
-	s.cfg.NATS.URL = ServerURL(natstest.Run(t).URL())
+	s.cfg.NATS.URL = config.ServerURL(natstest.Run(t).URL())
 	if change != nil {
 		change(&s.cfg)
 	}
@@ -324,11 +325,11 @@ func TestAWatchShowsWhatIsNewUntilItIsStopped(t *testing.T) {
 }
 
 // testKey is 32 random bytes.
-const testKey = Secret("kF3vJq0Zb9y7x1nQe5t8uW2mCdLhRgTsPaVoYiXjKlM=")
+const testKey = config.Secret("kF3vJq0Zb9y7x1nQe5t8uW2mCdLhRgTsPaVoYiXjKlM=")
 
 func TestStatusShowsNoTitleThatPrivacyHides(t *testing.T) {
 	t.Parallel()
-	s := newLookout(t, func(cfg *Config) {
+	s := newLookout(t, func(cfg *config.Config) {
 		cfg.DocSpace.Privacy, cfg.DocSpace.PrivacyKey, cfg.DocSpace.PrivacyKeyID = "minimal", testKey, "k"
 	})
 	if r, _, err := told(t, s.cfg.NATS); err != nil || r.Answered || r.of(t, s.well).Title != "" {

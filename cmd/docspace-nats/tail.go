@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 )
 
@@ -57,7 +57,7 @@ and error.`,
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(time.Now(), cmd.OutOrStdout())); err != nil {
 				return &usageError{err}
 			}
-			cfg, err := LoadNATS()
+			cfg, err := config.LoadNATS()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -70,7 +70,7 @@ and error.`,
 }
 
 // runTail runs until what was asked for is delivered. A stop is no failure.
-func runTail(ctx context.Context, cfg NATSConfig, o tailOptions, stdout, stderr io.Writer) error {
+func runTail(ctx context.Context, cfg config.NATS, o tailOptions, stdout, stderr io.Writer) error {
 	tell := teller("tail", stderr)
 	to, err := o.open(stdout)
 	if err != nil {
@@ -113,16 +113,4 @@ func stopped(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// LoadNATS is Load for commands that only need NATS.
-func LoadNATS() (NATSConfig, error) {
-	cfg, found := readConfig(os.Environ())
-	var ours problems
-	for _, p := range found {
-		if strings.HasPrefix(p.Variable, "NATS_") {
-			ours = append(ours, p)
-		}
-	}
-	return cfg.NATS, ours.and(cfg.NATS.problems()).err()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
@@ -35,7 +36,7 @@ func TestTheReadersPermissionsAreEnoughForTail(t *testing.T) {
 		}
 		ids = append(ids, e.ID)
 	}
-	cfg := NATSConfig{URL: ServerURL(url), User: "reader", Password: Secret(natsPasswords["reader"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
+	cfg := config.NATS{URL: config.ServerURL(url), User: "reader", Password: config.Secret(natsPasswords["reader"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
 	run := func(want []string, args ...string) {
 		t.Helper()
 		var stdout, stderr bytes.Buffer

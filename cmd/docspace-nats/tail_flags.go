@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/cmd/docspace-nats/sink"
 	"docspace-nats/publisher"
 	"docspace-nats/schema/line"
@@ -107,7 +108,7 @@ func (o *tailOptions) check(now time.Time, stdout io.Writer) error {
 		}
 	}
 	if o.payload != "" && o.output != "syslog" {
-		return fmt.Errorf("--payload: must be set only together with --output syslog, got --output %s; see docspace-nats tail --help", shownValue(o.output))
+		return fmt.Errorf("--payload: must be set only together with --output syslog, got --output %s; see docspace-nats tail --help", config.Shown(o.output))
 	}
 	o.payload = cmp.Or(o.payload, "cef")
 	if o.framing == "" {
@@ -132,14 +133,14 @@ func (o *tailOptions) checkPlace(now time.Time) (err error) {
 	}
 	if o.until != "" {
 		if o.end, err = parseWhen(o.until, now); err != nil {
-			errs = append(errs, fmt.Errorf("--until: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", shownValue(o.until)))
+			errs = append(errs, fmt.Errorf("--until: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", config.Shown(o.until)))
 		}
 	}
 	if o.count < 0 {
 		errs = append(errs, fmt.Errorf("--count: must not be negative, got %d", o.count))
 	}
-	if o.durable != "" && (!nameToken.MatchString(o.durable) || len(o.durable) > 64) {
-		errs = append(errs, fmt.Errorf("--durable: must be letters, digits, - and _, at most 64 of them, got %s", shownValue(o.durable)))
+	if o.durable != "" && (!config.IsName(o.durable) || len(o.durable) > 64) {
+		errs = append(errs, fmt.Errorf("--durable: must be letters, digits, - and _, at most 64 of them, got %s", config.Shown(o.durable)))
 	}
 	return errors.Join(errs...)
 }
@@ -172,7 +173,7 @@ func (o *tailOptions) checkReceiver() error {
 	to, err := sink.ParseAddress(o.to)
 	switch {
 	case err != nil:
-		return fmt.Errorf("--to: %w, got %s", err, shownValue(o.to))
+		return fmt.Errorf("--to: %w, got %s", err, config.Shown(o.to))
 	case o.file != "":
 		return errors.New("--to and --file: choose one")
 	case to.RELP() && o.output != "syslog":
@@ -187,7 +188,7 @@ func oneOf(flag, value string, allowed []string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return fmt.Errorf("%s: must be %s or %s, got %s", flag, strings.Join(allowed[:len(allowed)-1], ", "), allowed[len(allowed)-1], shownValue(value))
+	return fmt.Errorf("%s: must be %s or %s, got %s", flag, strings.Join(allowed[:len(allowed)-1], ", "), allowed[len(allowed)-1], config.Shown(value))
 }
 
 // parseFrom reads the value of --from.
@@ -201,7 +202,7 @@ func parseFrom(text string, now time.Time) (publisher.Position, error) {
 	if at, err := parseWhen(text, now); err == nil {
 		return publisher.Position{Time: at}, nil
 	}
-	return publisher.Position{}, fmt.Errorf("--from: must be now, beginning, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s; --seq begins at a sequence", shownValue(text))
+	return publisher.Position{}, fmt.Errorf("--from: must be now, beginning, a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s; --seq begins at a sequence", config.Shown(text))
 }
 
 // parseWhen reads a time, or a duration that lies so far back.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
@@ -178,7 +179,7 @@ func (r *tailRig) start(args ...string) *tailing {
 	r.t.Helper()
 	ctx, stop := context.WithCancel(r.t.Context())
 	is := &tailing{t: r.t, stop: stop, ended: make(chan error, 1)}
-	cfg := NATSConfig{URL: ServerURL(r.server.URL()), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
+	cfg := config.NATS{URL: config.ServerURL(r.server.URL()), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
 	o := tailLine(r.t, args...)
 	go func() { is.ended <- runTail(ctx, cfg, o, &is.stdout, &is.stderr) }()
 	r.t.Cleanup(func() {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"docspace-nats/cmd/docspace-nats/config"
 )
 
 func TestASecondTailIsRefusedWhileTheReceiverOfTheFirstIsAway(t *testing.T) {
@@ -85,7 +87,7 @@ func TestAReaderOfAnOlderConfigurationReadsAndSaysWhatItLacks(t *testing.T) {
 		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.folder.>"}}); err != nil {
 			t.Fatal(err)
 		}
-		cfg := NATSConfig{URL: ServerURL(url), User: "reader", Password: Secret(natsPasswords["reader"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
+		cfg := config.NATS{URL: config.ServerURL(url), User: "reader", Password: config.Secret(natsPasswords["reader"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
 		var stdout, stderr tailBuffer
 		began := time.Now()
 		if err := runTail(t.Context(), cfg, tailLine(t, "--durable", "siem", "--no-follow"), &stdout, &stderr); err != nil {

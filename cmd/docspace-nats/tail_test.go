@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 	"docspace-nats/schema"
 )
@@ -234,7 +235,7 @@ func TestTailReadsFromTheConnectorOfThisMachine(t *testing.T) {
 	address, key := startPortal(t, 1, 10)
 	p := start(t, exec.Command(program(t), "run"), "DOCSPACE_URL="+address, "DOCSPACE_API_KEY="+key, "NATS_DATA_DIR="+dir, "HTTP_ADDR=")
 	waitUntil(t, "it says where it is", func() bool { _, err := publisher.FindLocal(dir); return err == nil })
-	cfg := NATSConfig{Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX", DataDir: dir}
+	cfg := config.NATS{Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX", DataDir: dir}
 	var stdout, stderr bytes.Buffer
 	waitUntil(t, "its stream is there", func() bool {
 		stdout.Reset()

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
 	"docspace-nats/publisher/natstest"
 )
@@ -72,7 +73,7 @@ func TestAReaderThatMayNotAskWhetherItIsAtTheEndSaysSo(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.folder.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := NATSConfig{URL: ServerURL(s.URL()), User: "few", Password: "x", Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
+	cfg := config.NATS{URL: config.ServerURL(s.URL()), User: "few", Password: "x", Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX"}
 	var stdout, stderr bytes.Buffer
 	err = runTail(t.Context(), cfg, tailLine(t, "--from", "beginning", "--no-follow"), &stdout, &stderr)
 	if err == nil || !strings.Contains(err.Error(), "CONSUMER.INFO") {
@@ -115,7 +116,7 @@ func TestAPortThatIsTakenIsSaidInWords(t *testing.T) {
 		t.Cleanup(func() { _ = listener.Close() })
 	}
 	var log bytes.Buffer
-	local, err := startLocal(NATSConfig{DataDir: t.TempDir()}, newLogger(demoConfig("", "", "").Log, &log))
+	local, err := startLocal(config.NATS{DataDir: t.TempDir()}, newLogger(demoConfig("", "", "").Log, &log))
 	if err != nil {
 		t.Fatal(err)
 	}

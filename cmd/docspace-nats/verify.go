@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
@@ -59,7 +60,7 @@ not or a folder could not be compared, 2 when a flag or a setting is wrong.`,
 			if err := errors.Join(emptyFlags(cmd.Flags()), o.check(time.Now())); err != nil {
 				return &usageError{err}
 			}
-			cfg, err := Load()
+			cfg, err := config.Load()
 			if err != nil {
 				return &usageError{err}
 			}
@@ -119,7 +120,7 @@ func (o *verifyOptions) check(now time.Time) error {
 		}
 		var err error
 		if *at, err = parseWhen(text, now); err != nil {
-			wrong("--%s: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", flag, shownValue(text))
+			wrong("--%s: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", flag, config.Shown(text))
 		}
 	}
 	when("from", o.from, &o.begin)
@@ -128,7 +129,7 @@ func (o *verifyOptions) check(now time.Time) error {
 		wrong("--until: must not be before --from")
 	}
 	if o.job != "" && !jobName.MatchString(o.job) {
-		wrong("--job: must be the name of a job, as docspace-nats backfill list shows it, got %s", shownValue(o.job))
+		wrong("--job: must be the name of a job, as docspace-nats backfill list shows it, got %s", config.Shown(o.job))
 	}
 	switch {
 	case !o.repair && (o.reason != "" || o.yes):
@@ -140,8 +141,8 @@ func (o *verifyOptions) check(now time.Time) error {
 		}
 		o.reason = reason
 	}
-	if o.perMinute < 0 || o.perMinute > mostPerMinute {
-		wrong("--requests-per-minute: must be 1 to %d, got %d", mostPerMinute, o.perMinute)
+	if o.perMinute < 0 || o.perMinute > config.MostPerMinute {
+		wrong("--requests-per-minute: must be 1 to %d, got %d", config.MostPerMinute, o.perMinute)
 	}
 	if o.details < 0 || o.details > poller.MaxFindings {
 		wrong("--details: must be 0 to %d, got %d", poller.MaxFindings, o.details)
@@ -151,7 +152,7 @@ func (o *verifyOptions) check(now time.Time) error {
 
 // verify compares the folders one after the other. One that cannot be compared
 // keeps no other from it.
-func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.Writer) error {
+func verify(ctx context.Context, cfg config.Config, o verifyOptions, stdout, stderr io.Writer) error {
 	tell := teller("verify", stderr)
 	if cfg.Poll.RequestsPerMinute > 0 {
 		cfg.Poll.RequestsPerMinute = max(1, cfg.Poll.RequestsPerMinute/2)
@@ -159,8 +160,8 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 	if o.perMinute > 0 {
 		cfg.Poll.RequestsPerMinute = o.perMinute
 	}
-	privacy, misset := cfg.DocSpace.privacy()
-	if err := misset.err(); err != nil {
+	privacy, err := cfg.DocSpace.ReadPrivacy()
+	if err != nil {
 		return &usageError{err}
 	}
 	portal, err := newPortal(cfg, privacy, callPatience, nil)
@@ -210,7 +211,7 @@ func verify(ctx context.Context, cfg Config, o verifyOptions, stdout, stderr io.
 
 // stream returns the stream to verify, and the time up to which rows are stored in
 // it; zero: there is no end.
-func (o verifyOptions) stream(ctx context.Context, nc *nats.Conn, cfg NATSConfig) (publisher.Options, time.Time, error) {
+func (o verifyOptions) stream(ctx context.Context, nc *nats.Conn, cfg config.NATS) (publisher.Options, time.Time, error) {
 	live := streamOptions(cfg)
 	if o.job == "" {
 		return live, time.Time{}, nil
@@ -256,7 +257,7 @@ func (o verifyOptions) count(ctx context.Context, p *poller.Poller, inFlight int
 }
 
 // verify compares the folders, of so many rows each, until ctx ends.
-func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account DocSpaceConfig, folders []int, rows map[int]int, stderr io.Writer) []verified {
+func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account config.DocSpace, folders []int, rows map[int]int, stderr io.Writer) []verified {
 	total := 0
 	for _, n := range rows {
 		total += n
@@ -273,7 +274,7 @@ func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account Doc
 		})
 		one := verified{Verdict: verdict, Equal: err == nil && verdict.Equal()}
 		if err != nil {
-			one.Error = nextStep(account.refused(err), o.job).Error()
+			one.Error = nextStep(refused(account, err), o.job).Error()
 		} else {
 			compared++
 		}

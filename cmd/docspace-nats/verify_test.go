@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace/docspacetest"
 	"docspace-nats/publisher/natstest"
@@ -30,7 +31,7 @@ import (
 // A verifyRig is a portal of which everything is stored.
 type verifyRig struct {
 	portal *docspacetest.Portal
-	cfg    Config
+	cfg    config.Config
 	js     jetstream.JetStream
 }
 
@@ -46,7 +47,7 @@ func newVerifyRig(t *testing.T, rows int, commit string) *verifyRig {
 	t.Cleanup(site.Close)
 	server := natstest.Run(t)
 	r := &verifyRig{portal: portal, cfg: demoConfig(site.URL, portal.APIKey(), "")}
-	r.cfg.NATS.URL, r.cfg.NATS.Commit = ServerURL(server.URL()), commit
+	r.cfg.NATS.URL, r.cfg.NATS.Commit = config.ServerURL(server.URL()), commit
 	r.cfg.Poll.RequestsPerMinute = 0
 	r.catchUp(t)
 	js, err := jetstream.New(server.Conn(t))

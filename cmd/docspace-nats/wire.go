@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"docspace-nats/checkpoint"
+	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
 	"docspace-nats/poller/docspace"
 	"docspace-nats/publisher"
@@ -45,7 +46,7 @@ type connector struct {
 
 // connect assembles a connector. It waits for NATS for so long, less than zero
 // meaning until ctx ends, and asks the portal only for its clock.
-func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Logger) (c *connector, err error) {
+func connect(ctx context.Context, cfg config.Config, wait time.Duration, log zerolog.Logger) (c *connector, err error) {
 	c = &connector{name: writer(), started: time.Now().UTC(), requests: new(meter)}
 	c.budget.Store(int64(cfg.Poll.RequestsPerMinute))
 	defer func() {
@@ -53,8 +54,8 @@ func connect(ctx context.Context, cfg Config, wait time.Duration, log zerolog.Lo
 			c.close()
 		}
 	}()
-	privacy, misset := cfg.DocSpace.privacy()
-	if err := misset.err(); err != nil {
+	privacy, err := cfg.DocSpace.ReadPrivacy()
+	if err != nil {
 		return c, err
 	}
 	feed, metrics := feed(cfg, privacy), poller.NewMetrics()
@@ -149,7 +150,7 @@ func (c *connector) close() {
 // polls goes on for ever, and says why it waits.
 const callPatience = 15 * time.Second
 
-func newPortal(cfg Config, privacy schema.Privacy, patience time.Duration, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
+func newPortal(cfg config.Config, privacy schema.Privacy, patience time.Duration, observe func(route string, status int, took time.Duration)) (*docspace.Client, error) {
 	d := cfg.DocSpace
 	creds := docspace.Credentials{
 		APIKey:   docspace.Source(d.APIKeySource()),
@@ -190,7 +191,7 @@ func (c *connector) openLedger(ctx context.Context, options publisher.Options, w
 
 // connectNATS starts the embedded server when no other is configured, and
 // connects.
-func (c *connector) connectNATS(ctx context.Context, cfg NATSConfig, wait time.Duration, log zerolog.Logger) (err error) {
+func (c *connector) connectNATS(ctx context.Context, cfg config.NATS, wait time.Duration, log zerolog.Logger) (err error) {
 	options := connectOptions(cfg)
 	options.RetryFor = wait
 	options.Changed = func(connected bool, err error) {
@@ -220,7 +221,7 @@ const localPort = 4222
 
 // startLocal starts the embedded server on the usual port, or on a free one
 // when that is taken.
-func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
+func startLocal(cfg config.NATS, log zerolog.Logger) (*publisher.Local, error) {
 	options := publisher.LocalOptions{
 		Dir:          cfg.DataDir,
 		Port:         localPort,
@@ -240,7 +241,7 @@ func startLocal(cfg NATSConfig, log zerolog.Logger) (*publisher.Local, error) {
 	return local, nil
 }
 
-func connectOptions(cfg NATSConfig) publisher.ConnectOptions {
+func connectOptions(cfg config.NATS) publisher.ConnectOptions {
 	return publisher.ConnectOptions{
 		URL:         string(cfg.URL),
 		Inbox:       cfg.InboxPrefix,
@@ -256,7 +257,7 @@ func connectOptions(cfg NATSConfig) publisher.ConnectOptions {
 	}
 }
 
-func streamOptions(cfg NATSConfig) publisher.Options {
+func streamOptions(cfg config.NATS) publisher.Options {
 	return publisher.Options{
 		Stream:     cfg.Stream,
 		Prefix:     cfg.SubjectPrefix,
@@ -273,7 +274,7 @@ func streamOptions(cfg NATSConfig) publisher.Options {
 // began returns when watching began, by the portal's clock: when the first
 // folder got its first mark, or now. A room created while the program was not
 // running is then read from its first row, whatever DOCSPACE_START says.
-func (c *connector) began(ctx context.Context, start Start, marks []checkpoint.Mark) (time.Time, error) {
+func (c *connector) began(ctx context.Context, start config.Start, marks []checkpoint.Mark) (time.Time, error) {
 	var first time.Time
 	for _, m := range marks {
 		if first.IsZero() || m.Since.Before(first) {
@@ -315,7 +316,7 @@ func published(marks []checkpoint.Mark) []int {
 
 // ownMarks refuses a stream that holds the folders of another portal, or the
 // pseudonyms of another key with the id of ours, before more are mixed into it.
-func ownMarks(cfg Config, ours poller.Feed, marks []checkpoint.Mark) error {
+func ownMarks(cfg config.Config, ours poller.Feed, marks []checkpoint.Mark) error {
 	for _, m := range marks {
 		owned := ours.Owns(m)
 		if key := new(poller.OtherKeyError); errors.As(owned, &key) {
@@ -329,7 +330,7 @@ func ownMarks(cfg Config, ours poller.Feed, marks []checkpoint.Mark) error {
 	return nil
 }
 
-func feed(cfg Config, privacy schema.Privacy) poller.Feed {
+func feed(cfg config.Config, privacy schema.Privacy) poller.Feed {
 	host := cfg.DocSpace.URL
 	if u, err := url.Parse(cfg.DocSpace.URL); err == nil {
 		host = u.Host

@@ -1,4 +1,4 @@
-package main
+package config
 
 import "fmt"
 
@@ -7,13 +7,28 @@ import "fmt"
 type Source = func() (string, error)
 
 // APIKeySource returns the source of the API key, nil when none is set.
-func (c DocSpaceConfig) APIKeySource() Source { return c.apiKey().source() }
+func (c DocSpace) APIKeySource() Source { return c.apiKey().source() }
 
 // TokenSource returns the source of the token, nil when none is set.
-func (c DocSpaceConfig) TokenSource() Source { return c.token().source() }
+func (c DocSpace) TokenSource() Source { return c.token().source() }
 
 // PasswordSource returns the source of the password, nil when none is set.
-func (c DocSpaceConfig) PasswordSource() Source { return c.password().source() }
+func (c DocSpace) PasswordSource() Source { return c.password().source() }
+
+// CredentialName is the setting the credentials come from.
+func (c DocSpace) CredentialName() string {
+	switch {
+	case c.HasAPIKey():
+		return c.apiKey().name()
+	case c.token().set():
+		return c.token().name()
+	default:
+		return "DOCSPACE_USERNAME with " + c.password().name()
+	}
+}
+
+// HasAPIKey reports whether an API key is what it signs in with.
+func (c DocSpace) HasAPIKey() bool { return c.apiKey().set() }
 
 // A credential is a secret that stands in a variable or in a file.
 type credential struct {
@@ -22,37 +37,37 @@ type credential struct {
 	file     string
 }
 
-func (c DocSpaceConfig) apiKey() credential {
+func (c DocSpace) apiKey() credential {
 	return credential{"DOCSPACE_API_KEY", c.APIKey, c.APIKeyFile}
 }
 
-func (c DocSpaceConfig) token() credential {
+func (c DocSpace) token() credential {
 	return credential{"DOCSPACE_TOKEN", c.Token, c.TokenFile}
 }
 
-func (c DocSpaceConfig) password() credential {
+func (c DocSpace) password() credential {
 	return credential{"DOCSPACE_PASSWORD", c.Password, c.PasswordFile}
 }
 
 // SecretSource returns the source of the webhook's secret key, nil when none is
 // set.
-func (c HintsConfig) SecretSource() Source { return c.secret().source() }
+func (c Hints) SecretSource() Source { return c.secret().source() }
 
-func (c HintsConfig) secret() credential {
+func (c Hints) secret() credential {
 	return credential{"HINTS_SECRET", c.Secret, c.SecretFile}
 }
 
 // PasswordSource returns the source of the password, nil when none is set.
-func (c NATSConfig) PasswordSource() Source { return c.password().source() }
+func (c NATS) PasswordSource() Source { return c.password().source() }
 
 // TokenSource returns the source of the token, nil when none is set.
-func (c NATSConfig) TokenSource() Source { return c.token().source() }
+func (c NATS) TokenSource() Source { return c.token().source() }
 
-func (c NATSConfig) password() credential {
+func (c NATS) password() credential {
 	return credential{"NATS_PASSWORD", c.Password, c.PasswordFile}
 }
 
-func (c NATSConfig) token() credential {
+func (c NATS) token() credential {
 	return credential{"NATS_TOKEN", c.Token, c.TokenFile}
 }
 
@@ -89,7 +104,7 @@ func (c credential) source() Source {
 }
 
 // judgeCredentials wants exactly one kind, and each secret from one place.
-func (c DocSpaceConfig) judgeCredentials(found *problems) {
+func (c DocSpace) judgeCredentials(found *problems) {
 	var kinds []credential
 	for _, kind := range []credential{c.apiKey(), c.token(), c.password()} {
 		if kind.set() {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net"
@@ -45,7 +45,7 @@ func (c Config) Warnings() []string {
 // which they know the signature.
 const shortestSecret = 16
 
-func (c HintsConfig) guessable() bool {
+func (c Hints) guessable() bool {
 	secret, err := c.secret().read()
 	return c.Addr != "" && err == nil && len(secret) < shortestSecret
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"regexp"
@@ -23,10 +23,7 @@ var (
 // misspelled name must not become a silent default. Values are never shown,
 // since a misspelled DOCSPACE_API_KEY still holds a key.
 func unknownVariables(environ []string) problems {
-	var names []string
-	for _, s := range settings(new(Config)) {
-		names = append(names, s.name)
-	}
+	names := Variables()
 	var found problems
 	for _, variable := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(variable, "=")

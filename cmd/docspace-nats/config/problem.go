@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -58,13 +58,13 @@ func (p problems) err() error {
 	return errors.Join(all...)
 }
 
-// shownValue renders a value for a message: numbers and durations bare, the rest
+// Shown renders a value for a message: numbers and durations bare, the rest
 // quoted, bounded, and not at all when it may hold a password or key.
-func shownValue(value string) string {
+func Shown(value string) string {
 	const longest = 100
 	switch {
 	case strings.ContainsAny(value, "@?") || strings.Contains(value, "sk-"):
-		return hiddenText
+		return Hidden
 	case len(value) > longest:
 		return strconv.Quote(value[:longest] + "…")
 	case value != "" && strings.Trim(value, "0123456789.-+hmsµun") == "" && value[0] < 'a':

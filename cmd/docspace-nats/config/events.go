@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -14,23 +14,23 @@ import (
 // maxSchemaBase bounds an address that every event carries, in bytes.
 const maxSchemaBase = 256
 
-// EventsConfig says which actions are stored, and where their schemas lie.
-type EventsConfig struct {
+// Events says which actions are stored, and where their schemas lie.
+type Events struct {
 	Include    schema.Patterns `envconfig:"EVENTS_INCLUDE" desc:"Actions to store, as patterns on <category>.<action> separated by commas, such as file.*,room.external_link_*; empty: all. See Fewer events."`
 	Exclude    schema.Patterns `envconfig:"EVENTS_EXCLUDE" desc:"Actions to leave out of these, in the same way. What the connector says about its own work (connector.*) is always stored."`
 	SchemaBase string          `envconfig:"EVENTS_SCHEMA_BASE" desc:"Address the JSON Schemas are published under, as docspace-nats schema --all writes them; events then name the schema of their data. Empty: they name none."`
 }
 
 // Filter is what the two make together.
-func (c EventsConfig) Filter() schema.Filter {
+func (c Events) Filter() schema.Filter {
 	return schema.Filter{Include: c.Include, Exclude: c.Exclude}
 }
 
 // problems judges what patterns match: one that matches nothing is misspelled,
 // and then rows are missing, or there, against the operator's will.
-func (c EventsConfig) problems() problems {
+func (c Events) problems() problems {
 	var found problems
-	if what := wrongBase(c.SchemaBase); what != "" {
+	if what := WrongBase(c.SchemaBase); what != "" {
 		found.add("EVENTS_SCHEMA_BASE", "%s", what)
 	}
 	judge := func(variable string, patterns schema.Patterns) {
@@ -60,19 +60,19 @@ func (c EventsConfig) problems() problems {
 	return found
 }
 
-// wrongBase says what is wrong with an address schemas are published under, ""
+// WrongBase says what is wrong with an address schemas are published under, ""
 // when nothing, or when there is none.
-func wrongBase(address string) string {
+func WrongBase(address string) string {
 	u, err := url.Parse(address)
 	switch {
 	case address == "":
 		return ""
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return "must be an http or https address, such as https://schemas.example.com, got " + shownValue(address)
+		return "must be an http or https address, such as https://schemas.example.com, got " + Shown(address)
 	case u.User != nil:
 		return "must not carry a user or password: every event would tell them"
 	case strings.ContainsAny(address, "?# "):
-		return "must end with a path, without a query, got " + shownValue(address)
+		return "must end with a path, without a query, got " + Shown(address)
 	case len(address) > maxSchemaBase:
 		return fmt.Sprintf("must be at most %d characters long: it is part of every event", maxSchemaBase)
 	}
@@ -84,7 +84,7 @@ const grave = 3
 
 // warnings names patterns that are without effect today, and what of weight is
 // left out.
-func (c EventsConfig) warnings() []string {
+func (c Events) warnings() []string {
 	var all []string
 	warn := func(variable string, patterns schema.Patterns) {
 		for _, m := range patterns.Mismatches() {
@@ -114,8 +114,8 @@ const (
 	longestFilter  = 64
 )
 
-// describe says what of a folder's log is stored, "" when all of it is.
-func (c EventsConfig) describe() string {
+// Describe says what of a folder's log is stored, "" when all of it is.
+func (c Events) Describe() string {
 	filter := c.Filter()
 	if filter.IsZero() {
 		return ""
@@ -153,9 +153,9 @@ func named(text, separator string, actions []schema.Action) string {
 	return text
 }
 
-// tell logs once, at the start, that some actions are left out.
-func (c EventsConfig) tell(log zerolog.Logger) {
-	if text := c.describe(); text != "" {
+// Tell logs once, at the start, that some actions are left out.
+func (c Events) Tell(log zerolog.Logger) {
+	if text := c.Describe(); text != "" {
 		log.Info().Stringer("include", c.Include).Stringer("exclude", c.Exclude).Msg(text)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-const (
-	maxFolderID = 1<<31 - 1
-	maxFolders  = 100_000 // what one stream and one scheduler were measured with
-)
+// MaxFolderID is the highest id the portal can give.
+const MaxFolderID = 1<<31 - 1
+
+const maxFolders = 100_000 // what one stream and one scheduler were measured with
 
 // Folders are the ids of the folders to watch; none means every room the
 // account can see.
@@ -46,8 +46,8 @@ func (f *Folders) Decode(value string) error {
 	var ids Folders
 	for text := range strings.SplitSeq(value, ",") {
 		id, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || id < 1 || id > maxFolderID {
-			return fmt.Errorf("must be rooms, or folder ids from 1 to %d separated by commas, got %s", maxFolderID, shownValue(text))
+		if err != nil || id < 1 || id > MaxFolderID {
+			return fmt.Errorf("must be rooms, or folder ids from 1 to %d separated by commas, got %s", MaxFolderID, Shown(text))
 		}
 		ids = append(ids, id)
 	}
@@ -89,7 +89,7 @@ func (h *Hosts) Decode(value string) error {
 	for text := range strings.SplitSeq(value, ",") {
 		text = strings.TrimSpace(text)
 		if u, err := url.Parse("https://" + text); err != nil || u.Host != text || u.Hostname() == "" {
-			return fmt.Errorf("must be hosts such as docs.example.com, separated by commas, got %s", shownValue(text))
+			return fmt.Errorf("must be hosts such as docs.example.com, separated by commas, got %s", Shown(text))
 		}
 		*h = append(*h, text)
 	}
@@ -138,7 +138,7 @@ func (s *Start) Decode(value string) error {
 	}
 	at, err := time.Parse(time.RFC3339, value)
 	if err != nil {
-		return fmt.Errorf("must be beginning, now, or a time with its zone such as 2026-01-31T00:00:00Z, got %s", shownValue(value))
+		return fmt.Errorf("must be beginning, now, or a time with its zone such as 2026-01-31T00:00:00Z, got %s", Shown(value))
 	}
 	if at.Year() < 2000 {
 		return errors.New("must not be before the year 2000; write beginning to read everything")
@@ -165,7 +165,7 @@ func (s Sync) String() string {
 	if s.Always {
 		return "always"
 	}
-	return shortText(s.Interval)
+	return Short(s.Interval)
 }
 
 // Decode reads "always" or a duration.
@@ -176,7 +176,7 @@ func (s *Sync) Decode(value string) error {
 	}
 	interval, err := time.ParseDuration(value)
 	if err != nil || interval < shortestSync || interval > longestSync {
-		return fmt.Errorf("must be always, or a duration from %s to %s, got %s", shortText(shortestSync), shortText(longestSync), shownValue(value))
+		return fmt.Errorf("must be always, or a duration from %s to %s, got %s", Short(shortestSync), Short(longestSync), Shown(value))
 	}
 	*s = Sync{Interval: interval}
 	return nil

@@ -1,4 +1,5 @@
-package main
+// Package config is what an operator can set, by environment variables.
+package config
 
 import (
 	"errors"
@@ -17,17 +18,17 @@ import (
 // Every tag carries the variable's full name: envconfig would read a shorter
 // one, such as `envconfig:"URL"` in a group, from a stray variable URL as well.
 type Config struct {
-	DocSpace DocSpaceConfig
-	Events   EventsConfig
-	NATS     NATSConfig
-	Poll     PollConfig
-	HTTP     HTTPConfig
-	Hints    HintsConfig
-	Log      LogConfig
+	DocSpace DocSpace
+	Events   Events
+	NATS     NATS
+	Poll     Poll
+	HTTP     HTTP
+	Hints    Hints
+	Log      Log
 }
 
-// DocSpaceConfig says which portal is watched, as whom, and what of it.
-type DocSpaceConfig struct {
+// DocSpace says which portal is watched, as whom, and what of it.
+type DocSpace struct {
 	URL            string  `envconfig:"DOCSPACE_URL" desc:"Address of the portal, such as https://docs.example.com. Required."`
 	Formerly       Hosts   `envconfig:"DOCSPACE_FORMERLY" desc:"Hosts the same portal had before, separated by commas, for a stream that was begun under them. A stream of another portal is refused."`
 	APIKey         Secret  `envconfig:"DOCSPACE_API_KEY" desc:"API key, or personal access token, of the account that watches (scopes files:read and rooms:read). One kind of credentials is required: a key, a token, or a user name with its password."`
@@ -45,8 +46,8 @@ type DocSpaceConfig struct {
 	PrivacyKeyID   string  `envconfig:"DOCSPACE_PRIVACY_KEY_ID" desc:"Public name of the key, such as 2026-1, which events carry. Another key needs another."`
 }
 
-// NATSConfig says where events and marks are stored.
-type NATSConfig struct {
+// NATS says where events and marks are stored.
+type NATS struct {
 	URL           ServerURL     `envconfig:"NATS_URL" desc:"NATS servers, separated by commas, such as nats://nats:4222. Empty: a server inside this program, with its files in NATS_DATA_DIR."`
 	User          string        `envconfig:"NATS_USER" desc:"User for NATS_URL, with NATS_PASSWORD. One kind of credentials, or none: a user, a token, an nkey or a credentials file."`
 	Password      Secret        `envconfig:"NATS_PASSWORD" desc:"Password of NATS_USER."`
@@ -73,28 +74,28 @@ type NATSConfig struct {
 	DataSync      Sync          `envconfig:"NATS_DATA_SYNC" default:"10s" desc:"When the server inside this program makes sure that the disk has everything: always (with every commit, which then takes longer) or at least this often. A power cut costs what came since; the connector stores it again."`
 }
 
-// PollConfig bounds how often and how hard the portal is asked.
-type PollConfig struct {
+// Poll bounds how often and how hard the portal is asked.
+type Poll struct {
 	MinInterval       time.Duration `envconfig:"POLL_MIN_INTERVAL" default:"5s" desc:"Time between two polls of a folder that just changed; at least 1s."`
 	MaxInterval       time.Duration `envconfig:"POLL_MAX_INTERVAL" default:"2m" desc:"Longest time between two polls of a folder, which is left alone for as long as it has been quiet. Where that takes more requests than allowed, folders where something happens go first."`
 	RequestsPerMinute int           `envconfig:"POLL_REQUESTS_PER_MINUTE" default:"600" desc:"Most requests to the portal in any minute, all folders and replicas together; a portal allows 1500 per account. 0: no limit."`
 	MaxInFlight       int           `envconfig:"POLL_MAX_IN_FLIGHT" default:"8" desc:"Requests of one replica to the portal at the same moment, 1 to 50."`
 }
 
-// HTTPConfig says where the program shows its own state.
-type HTTPConfig struct {
+// HTTP says where the program shows its own state.
+type HTTP struct {
 	Addr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"Address of /livez, /readyz and /metrics; empty turns them off. The container image listens on 0.0.0.0:8080."`
 }
 
-// HintsConfig says where the portal's webhooks are received.
-type HintsConfig struct {
+// Hints says where the portal's webhooks are received.
+type Hints struct {
 	Addr       string `envconfig:"HINTS_ADDR" desc:"Address that receives the portal's webhooks, such as 127.0.0.1:8081; a webhook has its folder polled at once. Empty, which is the default: none are received."`
 	Secret     Secret `envconfig:"HINTS_SECRET" desc:"Secret key of the webhook in the portal. Required with HINTS_ADDR."`
 	SecretFile string `envconfig:"HINTS_SECRET_FILE" desc:"File that holds the secret key; read again for every hint, so it can be replaced without a restart."`
 }
 
-// LogConfig says how the program speaks on standard error.
-type LogConfig struct {
+// Log says how the program speaks on standard error.
+type Log struct {
 	Level  string `envconfig:"LOG_LEVEL" default:"info" desc:"Least level that is logged: debug, info, warn or error."`
 	Format string `envconfig:"LOG_FORMAT" default:"auto" desc:"json, text, or auto: text on a terminal, otherwise json."`
 }
@@ -103,15 +104,27 @@ type LogConfig struct {
 // it. The error joins every *Problem there is, in the order of the README
 // table; none of them shows a secret.
 func Load() (Config, error) {
-	cfg, found := readConfig(os.Environ())
+	cfg, found := read(os.Environ())
 	return cfg, errors.Join(found.and(cfg.problems()).err())
 }
 
-// readConfig fills the configuration one variable at a time, because envconfig stops
+// LoadNATS is Load for commands that only need NATS.
+func LoadNATS() (NATS, error) {
+	cfg, found := read(os.Environ())
+	var ours problems
+	for _, p := range found {
+		if strings.HasPrefix(p.Variable, "NATS_") {
+			ours = append(ours, p)
+		}
+	}
+	return cfg.NATS, ours.and(cfg.NATS.problems()).err()
+}
+
+// read fills the configuration one variable at a time, because envconfig stops
 // at the first value it cannot read and an operator wants to hear of all.
 // environ only serves to find unknown names: envconfig itself always looks into
 // the process environment.
-func readConfig(environ []string) (Config, problems) {
+func read(environ []string) (Config, problems) {
 	var cfg Config
 	found := unknownVariables(environ)
 	for _, s := range settings(&cfg) {
@@ -121,6 +134,15 @@ func readConfig(environ []string) (Config, problems) {
 	}
 	cfg.DocSpace.URL = strings.TrimSuffix(cfg.DocSpace.URL, "/")
 	return cfg, found
+}
+
+// Variables are the names of all settings, in the order of the README table.
+func Variables() []string {
+	var names []string
+	for _, s := range settings(new(Config)) {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // A setting is one field of a Config and the variable that fills it.
@@ -161,11 +183,11 @@ func (s setting) read() error {
 func wanted(e *envconfig.ParseError) string {
 	switch e.TypeName {
 	case "time.Duration":
-		return fmt.Sprintf("must be a duration with its unit, such as 5s, 2m or 24h, got %s", shownValue(e.Value))
+		return fmt.Sprintf("must be a duration with its unit, such as 5s, 2m or 24h, got %s", Shown(e.Value))
 	case "bool":
-		return fmt.Sprintf("must be true or false, got %s", shownValue(e.Value))
+		return fmt.Sprintf("must be true or false, got %s", Shown(e.Value))
 	case "int", "int64":
-		return fmt.Sprintf("must be a whole number, got %s", shownValue(e.Value))
+		return fmt.Sprintf("must be a whole number, got %s", Shown(e.Value))
 	}
 	return e.Err.Error()
 }

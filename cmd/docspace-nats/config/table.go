@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ConfigTable renders every setting as the Markdown table of the README.
-func ConfigTable() string {
+// Table renders every setting as the Markdown table of the README.
+func Table() string {
 	var b strings.Builder
 	b.WriteString("| Variable | Default | Meaning |\n|---|---|---|\n")
 	for _, s := range settings(new(Config)) {
@@ -16,8 +16,8 @@ func ConfigTable() string {
 	return b.String()
 }
 
-// configHelp renders every setting for a terminal.
-func configHelp() string {
+// Help renders every setting for a terminal.
+func Help() string {
 	var b strings.Builder
 	for _, s := range settings(new(Config)) {
 		b.WriteString("  " + s.name)

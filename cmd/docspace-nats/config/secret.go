@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-const hiddenText = "[hidden]"
+// Hidden stands where a secret was.
+const Hidden = "[hidden]"
 
 // maxSecret bounds a secret in bytes; the longest real ones are OAuth tokens
 // of a few kilobytes.
@@ -21,13 +22,13 @@ const maxSecret = 16 << 10
 // string(s) gives it away, which is easy to find in review.
 type Secret string
 
-func (Secret) String() string               { return hiddenText }
-func (Secret) GoString() string             { return hiddenText }
-func (Secret) MarshalText() ([]byte, error) { return []byte(hiddenText), nil }
+func (Secret) String() string               { return Hidden }
+func (Secret) GoString() string             { return Hidden }
+func (Secret) MarshalText() ([]byte, error) { return []byte(Hidden), nil }
 
 // Format answers every verb: with String alone, a wrong one such as %d would
 // print the secret inside fmt's complaint.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hiddenText) }
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Hidden) }
 
 // A ServerURL is a comma-separated list of NATS addresses. They may carry a
 // user and a password, so it prints without them; string(u) is what to dial.
@@ -39,7 +40,7 @@ func (u ServerURL) String() string {
 	for server := range strings.SplitSeq(string(u), ",") {
 		parsed, err := url.Parse(strings.TrimSpace(server))
 		if err != nil {
-			return hiddenText
+			return Hidden
 		}
 		safe = append(safe, (&url.URL{Scheme: parsed.Scheme, Host: parsed.Host}).String())
 	}

@@ -1,8 +1,7 @@
-package main
+package config
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,8 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files and the generated part of the README")
 
 // childVariable makes a test process load the configuration and print it.
 const childVariable = "CONFIG_TEST_CHILD"
@@ -37,7 +34,7 @@ func TestLoadInChild(t *testing.T) {
 func loadInChild(t *testing.T, environ ...string) (config, problems string) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLoadInChild$")
-	child.Env = append(environ, childVariable+"=1", raceSettings())
+	child.Env = append(environ, childVariable+"=1")
 	var out, errs strings.Builder
 	child.Stdout, child.Stderr = &out, &errs
 	if err := child.Run(); err != nil {
@@ -179,11 +176,11 @@ POLL_INTERVAL: is not a setting of docspace-nats; did you mean POLL_MIN_INTERVAL
 // valid is a configuration without a problem or a warning.
 func valid() Config {
 	return Config{
-		DocSpace: DocSpaceConfig{URL: "https://docs.example.com", APIKey: "sk-hunter2", Privacy: "standard"},
-		NATS:     NATSConfig{InboxPrefix: "_INBOX", Stream: "DOCSPACE", SubjectPrefix: "docspace", Commit: "auto", MsgID: "auto", DataDir: "./data", Replicas: 1},
-		Poll:     PollConfig{MinInterval: 5 * time.Second, MaxInterval: 2 * time.Minute, RequestsPerMinute: 600, MaxInFlight: 8},
-		HTTP:     HTTPConfig{Addr: "127.0.0.1:8080"},
-		Log:      LogConfig{Level: "info", Format: "auto"},
+		DocSpace: DocSpace{URL: "https://docs.example.com", APIKey: "sk-hunter2", Privacy: "standard"},
+		NATS:     NATS{InboxPrefix: "_INBOX", Stream: "DOCSPACE", SubjectPrefix: "docspace", Commit: "auto", MsgID: "auto", DataDir: "./data", Replicas: 1},
+		Poll:     Poll{MinInterval: 5 * time.Second, MaxInterval: 2 * time.Minute, RequestsPerMinute: 600, MaxInFlight: 8},
+		HTTP:     HTTP{Addr: "127.0.0.1:8080"},
+		Log:      Log{Level: "info", Format: "auto"},
 	}
 }
 
@@ -260,7 +257,7 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 		{"no HTTP", func(c *Config) { c.HTTP.Addr = "" }, ""},
 		{"HTTP on IPv6", func(c *Config) { c.HTTP.Addr = "[::1]:0" }, ""},
 		{"HTTP port", func(c *Config) { c.HTTP.Addr = "localhost:70000" }, `HTTP_ADDR: must be host:port such as 127.0.0.1:8080, or empty to turn it off, got "localhost:70000"`},
-		{"hints", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", Secret: "hunter2"} }, ""},
+		{"hints", func(c *Config) { c.Hints = Hints{Addr: "127.0.0.1:8081", Secret: "hunter2"} }, ""},
 		{"pseudonyms", pseudonyms(b64, "2026-1"), ""},
 		{"pseudonyms with a key in a file", func(c *Config) { pseudonyms("", "2026-1")(c); c.DocSpace.PrivacyKeyFile = keyFile }, ""},
 		{"pseudonyms with 64 hex digits", pseudonyms("5f2c1ab09d3e47c86a0f9be4d1783c25e96b04fd72a81c3d5e0fb79a64d2c813", "2026-1"), ""},
@@ -279,8 +276,8 @@ func TestAProblemSaysWhatToWriteInstead(t *testing.T) {
 		{"only actions of a newer portal", including("room.seal_enabled,file.x*"), "EVENTS_INCLUDE: leaves nothing of what a folder's log can show; docspace-nats schema actions lists what it can show"},
 		{"actions of a newer portal, too", including("room.seal_enabled,room.created"), ""},
 		{"hints without a secret", func(c *Config) { c.Hints.Addr = "127.0.0.1:8081" }, "HINTS_SECRET: must be set to the secret key of the webhook in the portal, or HINTS_SECRET_FILE, to receive hints on HINTS_ADDR"},
-		{"hints with an empty secret", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8081", SecretFile: empty} }, "HINTS_SECRET_FILE: " + empty + " must not be empty"},
-		{"hints where the state is", func(c *Config) { c.Hints = HintsConfig{Addr: "127.0.0.1:8080", Secret: "hunter2"} }, "HINTS_ADDR: must not be the address of HTTP_ADDR: hints come from outside, and the state is not for there"},
+		{"hints with an empty secret", func(c *Config) { c.Hints = Hints{Addr: "127.0.0.1:8081", SecretFile: empty} }, "HINTS_SECRET_FILE: " + empty + " must not be empty"},
+		{"hints where the state is", func(c *Config) { c.Hints = Hints{Addr: "127.0.0.1:8080", Secret: "hunter2"} }, "HINTS_ADDR: must not be the address of HTTP_ADDR: hints come from outside, and the state is not for there"},
 		{"secret without hints", func(c *Config) { c.Hints.SecretFile = secret }, "HINTS_SECRET_FILE: must be set only together with HINTS_ADDR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -350,7 +347,7 @@ func TestStartIsTheBeginningNowOrATime(t *testing.T) {
 func TestARotatedSecretFileIsPickedUp(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, "key", "sk-old\n")
-	key := DocSpaceConfig{APIKeyFile: file}.APIKeySource()
+	key := DocSpace{APIKeyFile: file}.APIKeySource()
 	if got, err := key(); got != "sk-old" || err != nil {
 		t.Fatalf("got %q, %v", got, err)
 	}
@@ -366,7 +363,7 @@ func TestARotatedSecretFileIsPickedUp(t *testing.T) {
 	if _, err := key(); err == nil || !strings.HasPrefix(err.Error(), "DOCSPACE_API_KEY_FILE: open ") || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the removal: got %v", err)
 	}
-	if (DocSpaceConfig{APIKeyFile: file}).TokenSource() != nil {
+	if (DocSpace{APIKeyFile: file}).TokenSource() != nil {
 		t.Error("a token that is not set has a source")
 	}
 }
@@ -401,9 +398,9 @@ func TestDoubtfulSettingsWarn(t *testing.T) {
 	if got := cfg.Warnings(); len(got) != 0 {
 		t.Errorf("a personal access token warns: %q", got)
 	}
-	cfg.DocSpace = DocSpaceConfig{URL: "http://docs.example.com", APIKey: "asc_hunter2", Password: "hunter2"}
+	cfg.DocSpace = DocSpace{URL: "http://docs.example.com", APIKey: "asc_hunter2", Password: "hunter2"}
 	cfg.NATS.Replicas, cfg.NATS.MaxBytes, cfg.NATS.Commit, cfg.Poll.RequestsPerMinute = 2, 1<<30, "dedup", 1501
-	cfg.Hints = HintsConfig{Addr: "0.0.0.0:8081", Secret: "hunter2"}
+	cfg.Hints = Hints{Addr: "0.0.0.0:8081", Secret: "hunter2"}
 	var got []string
 	for _, warning := range cfg.Warnings() {
 		variable, _, _ := strings.Cut(warning, ":")
@@ -432,7 +429,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 			t.Errorf("%s: its desc is not a sentence", s.name)
 		}
 	}
-	help := configHelp()
+	help := Help()
 	for line := range strings.Lines(help) {
 		if len(line) > 81 {
 			t.Errorf("help is wider than a terminal: %s", line)
@@ -441,7 +438,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	if !strings.Contains(help, "  POLL_MIN_INTERVAL (default 5s)\n      Time between two polls of a folder that just changed; at least 1s.\n") {
 		t.Errorf("help:\n%s", help)
 	}
-	if rows := strings.Count(ConfigTable(), "\n") - 2; rows != len(seen) {
+	if rows := strings.Count(Table(), "\n") - 2; rows != len(seen) {
 		t.Errorf("the table has %d rows for %d settings", rows, len(seen))
 	}
 }

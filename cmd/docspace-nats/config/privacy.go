@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/base64"
@@ -12,14 +12,19 @@ import (
 // freshKey is how an operator makes a key.
 const freshKey = "head -c 32 /dev/urandom | base64"
 
-func (c DocSpaceConfig) privacyKey() credential {
+func (c DocSpace) privacyKey() credential {
 	return credential{"DOCSPACE_PRIVACY_KEY", c.PrivacyKey, c.PrivacyKeyFile}
 }
 
-// privacy returns what may be published about people. With problems it must not
-// be used. The key's file is read once: another key makes other pseudonyms, and
-// has to come with another id.
-func (c DocSpaceConfig) privacy() (schema.Privacy, problems) {
+// ReadPrivacy returns what may be published about people. The key's file is read
+// once: another key makes other pseudonyms, and has to come with another id.
+func (c DocSpace) ReadPrivacy() (schema.Privacy, error) {
+	privacy, found := c.readPrivacy()
+	return privacy, found.err()
+}
+
+// readPrivacy is ReadPrivacy. With problems the result must not be used.
+func (c DocSpace) readPrivacy() (schema.Privacy, problems) {
 	var found problems
 	privacy, err := schema.ParsePrivacy(c.Privacy, nil)
 	switch key := c.privacyKey(); {
@@ -28,7 +33,7 @@ func (c DocSpaceConfig) privacy() (schema.Privacy, problems) {
 			privacy, _ = schema.ParsePrivacy(c.Privacy, key)
 		}
 	case err != nil:
-		found.add("DOCSPACE_PRIVACY", "must be full, standard, pseudonymous or minimal, got %s", shownValue(c.Privacy))
+		found.add("DOCSPACE_PRIVACY", "must be full, standard, pseudonymous or minimal, got %s", Shown(c.Privacy))
 	case key.set():
 		found.add(key.name(), "must be set only with DOCSPACE_PRIVACY=pseudonymous or minimal: %s names people as the portal does", privacy)
 	case c.PrivacyKeyID != "":
@@ -38,7 +43,7 @@ func (c DocSpaceConfig) privacy() (schema.Privacy, problems) {
 }
 
 // readPrivacyKey returns nil when something is wrong with the key.
-func (c DocSpaceConfig) readPrivacyKey(found *problems) *schema.Key {
+func (c DocSpace) readPrivacyKey(found *problems) *schema.Key {
 	if c.PrivacyKeyID == "" {
 		found.add("DOCSPACE_PRIVACY_KEY_ID", "must be set to a name for the key, such as 2026-1; every event carries it, and another key needs another")
 	}

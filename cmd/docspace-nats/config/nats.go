@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	longestPrefix  = 100         // bytes; leaves room in a subject for ids and actions
 	shortestMaxAge = time.Minute // events must outlive their first delivery
 	leastMaxBytes  = 1 << 20     // one message of the largest size
 	leastDataBytes = 16 << 20    // one commit of the largest size
@@ -27,33 +26,45 @@ var (
 	subjectPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
-func (c NATSConfig) problems() problems {
+// IsName reports whether text can be the name of a stream or of something in one.
+func IsName(text string) bool { return nameToken.MatchString(text) }
+
+// LongestPrefix is how many bytes a prefix of subjects may have: ids and actions
+// follow it.
+const LongestPrefix = 100
+
+// IsSubjectPrefix reports whether subjects can begin with text.
+func IsSubjectPrefix(text string) bool {
+	return subjectPrefix.MatchString(text) && len(text) <= LongestPrefix
+}
+
+func (c NATS) problems() problems {
 	var found problems
 	if c.URL == "" {
 		c.judgeEmbedded(&found)
 	} else {
 		c.judgeConnection(&found)
 	}
-	if !nameToken.MatchString(c.Stream) {
-		found.add("NATS_STREAM", "must be letters, digits, - and _, at most 255 of them, got %s", shownValue(c.Stream))
+	if !IsName(c.Stream) {
+		found.add("NATS_STREAM", "must be letters, digits, - and _, at most 255 of them, got %s", Shown(c.Stream))
 	}
-	if !subjectPrefix.MatchString(c.SubjectPrefix) || len(c.SubjectPrefix) > longestPrefix {
-		found.add("NATS_SUBJECT_PREFIX", "must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", longestPrefix, shownValue(c.SubjectPrefix))
+	if !IsSubjectPrefix(c.SubjectPrefix) {
+		found.add("NATS_SUBJECT_PREFIX", "must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", LongestPrefix, Shown(c.SubjectPrefix))
 	}
-	if !subjectPrefix.MatchString(c.InboxPrefix) || len(c.InboxPrefix) > longestPrefix {
-		found.add("NATS_INBOX_PREFIX", "must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", longestPrefix, shownValue(c.InboxPrefix))
+	if !IsSubjectPrefix(c.InboxPrefix) {
+		found.add("NATS_INBOX_PREFIX", "must be words of letters, digits, - and _ joined by dots, at most %d bytes, got %s", LongestPrefix, Shown(c.InboxPrefix))
 	}
 	if !slices.Contains(publisher.Modes(), publisher.Mode(c.Commit)) {
-		found.add("NATS_COMMIT", "must be auto, atomic or dedup, got %s", shownValue(c.Commit))
+		found.add("NATS_COMMIT", "must be auto, atomic or dedup, got %s", Shown(c.Commit))
 	}
 	if !slices.Contains([]string{"auto", "always"}, c.MsgID) {
-		found.add("NATS_MSG_ID", "must be auto or always, got %s", shownValue(c.MsgID))
+		found.add("NATS_MSG_ID", "must be auto or always, got %s", Shown(c.MsgID))
 	}
 	if c.Replicas < 1 || c.Replicas > mostReplicas {
 		found.add("NATS_REPLICAS", "must be 1 to %d, got %d", mostReplicas, c.Replicas)
 	}
 	if c.MaxAge != 0 && c.MaxAge < shortestMaxAge {
-		found.add("NATS_MAX_AGE", "must be 0s, which keeps events for ever, or at least %s, got %s", shortText(shortestMaxAge), shortText(c.MaxAge))
+		found.add("NATS_MAX_AGE", "must be 0s, which keeps events for ever, or at least %s, got %s", Short(shortestMaxAge), Short(c.MaxAge))
 	}
 	if c.MaxBytes != 0 && c.MaxBytes < leastMaxBytes {
 		found.add("NATS_MAX_BYTES", "must be 0, which is no limit, or at least %d, got %d", leastMaxBytes, c.MaxBytes)
@@ -65,7 +76,7 @@ func (c NATSConfig) problems() problems {
 }
 
 // judgeEmbedded looks at what needs NATS_URL, and at what goes without it.
-func (c NATSConfig) judgeEmbedded(found *problems) {
+func (c NATS) judgeEmbedded(found *problems) {
 	for _, setting := range []struct {
 		variable string
 		set      bool
@@ -94,7 +105,7 @@ func (c NATSConfig) judgeEmbedded(found *problems) {
 }
 
 // judgeConnection looks at where NATS is, who we are, and how to speak to it.
-func (c NATSConfig) judgeConnection(found *problems) {
+func (c NATS) judgeConnection(found *problems) {
 	if what := wrongServers(c.URL); what != "" {
 		found.add("NATS_URL", "%s", what)
 	}
@@ -113,13 +124,13 @@ func (c NATSConfig) judgeConnection(found *problems) {
 	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
 		found.add(missing(c.TLSCertFile, "NATS_TLS_CERT_FILE", "NATS_TLS_KEY_FILE"), "must be set too: certificate and key belong together")
 	}
-	if c.JSDomain != "" && !nameToken.MatchString(c.JSDomain) {
-		found.add("NATS_JS_DOMAIN", "must be letters, digits, - and _, got %s", shownValue(c.JSDomain))
+	if c.JSDomain != "" && !IsName(c.JSDomain) {
+		found.add("NATS_JS_DOMAIN", "must be letters, digits, - and _, got %s", Shown(c.JSDomain))
 	}
 }
 
 // judgeCredentials wants at most one kind, and each secret from one place.
-func (c NATSConfig) judgeCredentials(found *problems) {
+func (c NATS) judgeCredentials(found *problems) {
 	var kinds []string
 	for _, kind := range []struct {
 		name string
@@ -181,7 +192,7 @@ func wrongServers(servers ServerURL) string {
 	for server := range strings.SplitSeq(string(servers), ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return "must be addresses such as nats://nats:4222 or tls://nats.example.com:4222, separated by commas, got " + shownValue(server)
+			return "must be addresses such as nats://nats:4222 or tls://nats.example.com:4222, separated by commas, got " + Shown(server)
 		}
 	}
 	return ""

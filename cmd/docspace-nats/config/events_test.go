@@ -1,7 +1,7 @@
-package main
+package config
 
 import (
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +11,10 @@ import (
 
 func TestTheExamplesOfFiltersLeaveOutWhatTheySay(t *testing.T) {
 	t.Parallel()
-	readme := readFile(t, filepath.Join(repositoryDir, "README.md"))
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		include, exclude, says string
 		leaves                 func(schema.Action) bool
@@ -27,7 +30,7 @@ func TestTheExamplesOfFiltersLeaveOutWhatTheySay(t *testing.T) {
 		}},
 	} {
 		setting, filter := filterExample(t, test.include, test.exclude)
-		if !strings.Contains(readme, "| "+setting+" | "+test.says+" |") {
+		if !strings.Contains(string(readme), "| "+setting+" | "+test.says+" |") {
 			t.Errorf("README.md does not say of %s: %s", setting, test.says)
 		}
 		passed, left := filter.InLog()
@@ -62,7 +65,7 @@ func TestTheLineOfTheFilterIsShortHoweverMuchItLeavesOut(t *testing.T) {
 	t.Parallel()
 	for _, exclude := range []string{"file.*", "*.*ed", "room.*,folder.*,form.*," + strings.Repeat("file.x*,", 40) + "file.*", "file.uploaded"} {
 		_, filter := filterExample(t, "", exclude)
-		text := EventsConfig{Exclude: filter.Exclude}.describe()
+		text := Events{Exclude: filter.Exclude}.Describe()
 		if n := len([]rune(text)); n > longestSummary {
 			t.Errorf("%d characters: %s", n, text)
 		}
