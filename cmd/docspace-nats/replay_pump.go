@@ -106,7 +106,7 @@ func (p *replayPump) run(ctx context.Context) error {
 			err = p.landed(r)
 		case <-p.dueTime():
 		case <-look.C:
-			err = p.look(ctx, len(deliveries))
+			err = p.look(ctx, deliveries)
 		case <-keep.C:
 			p.keep()
 		case err = <-failed:
@@ -231,13 +231,13 @@ func (p *replayPump) keep() {
 }
 
 // look finds out, when nothing comes any more, whether all was read.
-func (p *replayPump) look(ctx context.Context, waiting int) error {
+func (p *replayPump) look(ctx context.Context, waiting <-chan publisher.Delivery) error {
 	quiet := p.quiet
-	if p.quiet = true; !quiet || waiting > 0 || p.over || len(p.hand) > 0 {
+	if p.quiet = true; !quiet || len(waiting) > 0 || p.over || len(p.hand) > 0 {
 		return nil
 	}
-	drained, err := p.reader.Drained(ctx)
-	p.over, p.drained = drained, drained
+	is, err := drained(ctx, p.reader, waiting)
+	p.over, p.drained = is, is
 	return err
 }
 

@@ -78,7 +78,7 @@ func (p *tailPump) run(ctx context.Context) error {
 		case d := <-deliveries:
 			err = p.takeAll(ctx, d, deliveries)
 		case <-look.C:
-			err = p.look(ctx, len(deliveries))
+			err = p.look(ctx, deliveries)
 		case <-keep.C:
 			p.reader.Keep(p.inHand...)
 		case <-rotated:
@@ -151,22 +151,28 @@ func (p *tailPump) take(d publisher.Delivery) {
 
 // look confirms what has waited long enough, and finds out whether there is
 // nothing more to come.
-func (p *tailPump) look(ctx context.Context, waiting int) error {
+func (p *tailPump) look(ctx context.Context, waiting <-chan publisher.Delivery) error {
 	if len(p.inHand) > 0 && time.Since(p.since) >= p.sink.Lag() {
 		if err := p.deliver(ctx, true); err != nil {
 			return err
 		}
 	}
 	ends := p.o.noFollow || !p.o.end.IsZero() && time.Now().After(p.o.end)
-	if !ends || waiting > 0 {
+	if !ends || len(waiting) > 0 {
 		return nil
 	}
-	if err := p.deliver(ctx, true); err != nil {
-		return err
+	err := p.deliver(ctx, true)
+	if err == nil {
+		p.over, err = drained(ctx, p.reader, waiting)
 	}
-	drained, err := p.reader.Drained(ctx)
-	p.over = drained
 	return err
+}
+
+// drained reports whether nothing is left to read, and nothing that was read waits.
+// It looks at what waits last: something may come while the server is asked.
+func drained(ctx context.Context, reader *publisher.Reader, waiting <-chan publisher.Delivery) (bool, error) {
+	is, err := reader.Drained(ctx)
+	return is && len(waiting) == 0, err
 }
 
 // deliver writes the lines that are not written and, when asked, has them

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -208,6 +209,35 @@ func TestEveryOutputIsOneLineForEachEvent(t *testing.T) {
 		if args[1] == "syslog" && len(args) > 2 && !strings.HasPrefix(stdout, "<110>1 2026-09-20T10:15:03.000Z docs.example.com docspace - FileMoved - {") {
 			t.Errorf("%.200q", stdout)
 		}
+	}
+}
+
+func TestWhatComesWhileTheServerIsAskedForTheEndIsNotLeftOut(t *testing.T) {
+	t.Parallel()
+	r := newTailRig(t, 200)
+	reader, err := publisher.OpenReader(t.Context(), r.server.Conn(t), publisher.ReaderOptions{Stream: "DOCSPACE", Subjects: []string{"docspace.folder.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan publisher.Delivery, 256)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { _ = reader.Read(ctx, waiting) }()
+	waitUntil(t, "the server has nothing left", func() bool {
+		is, err := reader.Drained(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	})
+	if is, err := drained(t.Context(), reader, waiting); is || err != nil {
+		t.Errorf("over, with %d events that nobody took: %v", len(waiting), err)
+	}
+	for len(waiting) > 0 {
+		<-waiting
+	}
+	if is, err := drained(t.Context(), reader, waiting); !is || err != nil {
+		t.Errorf("not over with everything taken: %v", err)
 	}
 }
 
