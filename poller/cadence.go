@@ -24,7 +24,7 @@ import (
 func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Duration {
 	switch {
 	case errors.Is(err, checkpoint.ErrConflict):
-		return s.opts.MinInterval
+		return s.soon()
 	case shared(err):
 		return min(s.earlier(2*t.interval), troubleLongRetry)
 	case err != nil:

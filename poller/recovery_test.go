@@ -113,6 +113,36 @@ func TestWhatAHintToldOfWaitsForNoIntervalWhenThePortalWasAway(t *testing.T) {
 	})
 }
 
+// The folders become due while the portal is away, and no hint tells of any.
+func TestReplicasPollSoonAfterThePortalWasAwayWhateverTheIntervals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		rooms := []int{c.room}
+		for range 5 {
+			rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
+		}
+		opts := hourly
+		opts.Replicas = others{2, true}
+		first, second := c.join(t, &Discovery{}, opts), c.join(t, &Discovery{}, opts)
+		time.Sleep(25 * time.Hour)
+		heal := c.portal.Fail(docspacetest.Fault{Times: -1, Do: docspacetest.Refuse()})
+		time.Sleep(7 * time.Hour)
+		for _, c.room = range rooms {
+			c.act(1)
+		}
+		heal()
+		time.Sleep(2 * troubleLongRetry)
+		for _, c.room = range rooms {
+			if len(c.stored()) != len(c.shown()) {
+				t.Errorf("room %d: it is not stored %s after the trouble", c.room, 2*troubleLongRetry)
+			}
+		}
+		first.stop()
+		second.stop()
+	})
+}
+
 func TestALaneThatFailedForAMomentIsServedSoonWhateverTheIntervals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -32,7 +32,7 @@ func (s *Schedule) stock(ctx context.Context) error {
 		wait := stockEvery
 		switch {
 		case err != nil:
-			wait = min(laneLongRetry, s.opts.MinInterval)
+			wait = s.soon()
 		case s.opts.Past:
 			wait = pastEvery
 		}
@@ -87,18 +87,18 @@ func (s *Schedule) admit(ctx context.Context, lease queue.Lease) (time.Duration,
 		return 0, nil
 	}
 	if d == nil {
-		return s.opts.MinInterval, nil
+		return s.soon(), nil
 	}
 	switch ours, err := d.adopt(ctx, s, lease.Folder()); {
 	case err != nil:
-		return jitter(s.opts.MinInterval), nil
+		return jitter(s.soon()), nil
 	case ours:
 		return 0, nil
 	case !s.opts.Replicas.Alike():
 		return jitter(strangerWait), nil
 	}
 	if err := lease.Remove(); err != nil {
-		return s.opts.MinInterval, nil
+		return s.soon(), nil
 	}
 	s.opts.Log.Info().Int("folder", lease.Folder()).Msg("nobody watches this folder any more; it is out of the queue")
 	return 0, errRemoved

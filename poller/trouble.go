@@ -27,6 +27,10 @@ const (
 	troubleLongRetry = 2 * time.Minute
 )
 
+// soon is when something is tried again, or offered to others, that did not work out
+// and may at any moment.
+func (s *Schedule) soon() time.Duration { return min(s.opts.MinInterval, troubleRetry) }
+
 func (t *trouble) holds() bool { return t.wait != 0 }
 
 // befalls reports whether err, of a folder, shows that all are concerned.
@@ -42,7 +46,7 @@ func (t *trouble) add(folder int, err error, s *Schedule, began, now time.Time) 
 	case t.befalls(folder, err, s) && now.Before(t.until):
 		// It was under way when the others failed.
 	case t.befalls(folder, err, s):
-		t.wait = min(max(2*t.wait, min(s.opts.MinInterval, troubleRetry)), s.opts.MaxInterval, troubleLongRetry)
+		t.wait = min(max(2*t.wait, s.soon()), s.opts.MaxInterval, troubleLongRetry)
 		t.until = now.Add(jitter(t.wait))
 	}
 	if t.first == 0 && shared(err) {
@@ -57,7 +61,7 @@ func (s *Schedule) standstill(now time.Time) time.Duration {
 		return wait
 	}
 	if s.trouble.holds() && s.inHand > 0 {
-		return s.opts.MinInterval
+		return s.soon()
 	}
 	return 0
 }

@@ -60,7 +60,7 @@ var errRemoved = errors.New("removed from the queue")
 // remove ends a lease for good. Its result is that of begin.
 func (s *Schedule) remove(lease queue.Lease) (*turn, time.Duration, error) {
 	if err := lease.Remove(); err != nil {
-		return nil, s.opts.MinInterval, nil
+		return nil, s.soon(), nil
 	}
 	return nil, 0, errRemoved
 }
@@ -79,7 +79,7 @@ func (s *Schedule) begin(ctx context.Context, lease queue.Lease) (*turn, time.Du
 	t, now := s.folders[lease.Folder()], time.Now()
 	switch wait := s.standstill(now); {
 	case t == nil:
-		return nil, s.opts.MinInterval, nil
+		return nil, s.soon(), nil
 	case wait > 0 && s.shared():
 		return nil, s.offered(lease.Lane()), nil // the others may fare better
 	case wait > 0:
@@ -121,7 +121,7 @@ func (s *Schedule) end(t *turn, lease queue.Lease, began time.Time, report Repor
 	trouble := s.trouble
 	s.trouble.add(t.folder, err, s, began, now)
 	if s.trouble.holds() && s.shared() {
-		t.interval = s.opts.MinInterval // the others may fare better
+		t.interval = s.soon() // the others may fare better
 	}
 	if trouble.holds() && !s.trouble.holds() {
 		s.calm = calm{from: now, lasted: now.Sub(trouble.since)}
@@ -158,7 +158,7 @@ func (s *Schedule) offered(lane queue.Lane) time.Duration {
 	if lane == queue.Hinted {
 		return hintRetry
 	}
-	return s.opts.MinInterval
+	return s.soon()
 }
 
 // giveBack returns a lease. What cannot be returned comes back when the lease

@@ -20,6 +20,7 @@ import (
 type lane struct {
 	mu      sync.Mutex
 	pulling bool
+	ill     time.Time // since when no request ended well; zero when the last one did
 	leased  chan *lease
 	room    chan struct{} // as many as folders may be pulled
 	failed  chan error    // why there will be no more
@@ -35,7 +36,7 @@ func newLane() *lane {
 
 // passing reports whether pulling ended as it does when servers come and go: the
 // connection or the request was lost, or the consumer is led by another, by nobody
-// yet, or gone. The next request tells whether it is more than that.
+// yet, or gone. It is more than that when no request ends well for long.
 func passing(err error) bool {
 	for _, kind := range []error{
 		errDisconnected, nats.ErrNoResponders, jetstream.ErrNoHeartbeat, jetstream.ErrServerShutdown,
@@ -73,6 +74,9 @@ func (q *Queue) open(ctx context.Context, name queue.Lane, l *lane) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.pulling = false
+		if l.ill.IsZero() {
+			l.ill = time.Now()
+		}
 		l.failed <- err
 	})
 	return nil
@@ -122,12 +126,27 @@ func (q *Queue) pull(name queue.Lane, l *lane, consumer jetstream.Consumer) erro
 		}
 		switch {
 		case err == nil, errors.Is(err, context.DeadlineExceeded):
+			l.well()
 			continue
 		case errors.Is(err, nats.ErrNoResponders):
 			leaderless(ctx)
 		}
 		return cause(ctx, err)
 	}
+}
+
+func (l *lane) well() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ill = time.Time{}
+}
+
+// lasting reports whether no request has ended well for so long that it is more than
+// servers that come and go.
+func (l *lane) lasting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.ill.IsZero() && time.Since(l.ill) > queueWait
 }
 
 // leaderless waits a moment: nobody leads the consumer, as when it was just made.

@@ -190,7 +190,7 @@ func (q *Queue) Take(ctx context.Context, name queue.Lane) (queue.Lease, error) 
 				return leased, nil
 			}
 		case err := <-l.failed:
-			if passing(err) {
+			if passing(err) && !l.lasting() {
 				continue
 			}
 			return nil, fmt.Errorf("next folder of the queue %s: %w", q.j.queueName(), err)

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -104,6 +105,22 @@ func TestReplicasThatBeginAtTheSameMomentFindNoTrouble(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
+	}
+}
+
+// As with an account that imports the rest of the API: the consumer is there, and
+// requests to it reach nobody.
+func TestALaneThatNobodyEverServesIsTrouble(t *testing.T) {
+	t.Parallel()
+	server := natstest.Run(t)
+	q := join(t, server.URL(), Options{})
+	if err := server.Embedded().GlobalAccount().AddMapping("$JS.API.CONSUMER.MSG.NEXT."+q.j.queueName()+"."+string(queue.Active), "nowhere"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*queueWait)
+	defer cancel()
+	if _, err := q.Take(ctx, queue.Active); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("for %s nobody served the lane, and to take a folder returned %v", 2*queueWait, err)
 	}
 }
 
