@@ -94,6 +94,7 @@ type Reader struct {
 	found     *jetstream.ConsumerInfo // before it was put back
 	resumed   bool                    // the durable consumer was there when the reader was opened
 	delivered uint64                  // messages the consumer has delivered and we received, or that were lost before it was attached
+	kept      bool                    // another process kept it out at the last try, which was told
 	scattered bool                    // it was not put back: see gather
 	place     atomic.Pointer[readerPlace]
 	done      atomic.Uint64          // Done was called for this one

@@ -104,7 +104,7 @@ func (r *Reader) alone(ctx context.Context) (consumer jetstream.Consumer, err er
 		return nil, err
 	}
 	began := time.Now()
-	for free, told := false, false; ; {
+	for free := false; ; {
 		if !free {
 			if free, err = r.claimant.free(ctx, readerSilent); err != nil {
 				return nil, err
@@ -117,13 +117,14 @@ func (r *Reader) alone(ctx context.Context) (consumer jetstream.Consumer, err er
 			if consumer == nil || consumer.CachedInfo().NumWaiting == 0 {
 				// In a cluster it takes a moment until every server knows who listens.
 				if free, err = r.claimant.free(ctx, readerAgain); free || err != nil {
+					r.kept = false
 					return consumer, err
 				}
 			}
 		}
 		waited := time.Since(began)
-		if waited > otherReaderTold && !told {
-			told = true
+		if waited > otherReaderTold && !r.kept {
+			r.kept = true
 			r.o.Told(fmt.Sprintf("another process reads with consumer %s, or was cut off a moment ago; waiting up to %s for it to end",
 				r.o.Durable, (r.o.patience - waited).Round(time.Second)))
 		}
