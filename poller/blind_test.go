@@ -315,3 +315,81 @@ func TestAFolderIsNotBlindWhileNobodyCanTell(t *testing.T) {
 		}
 	}
 }
+
+// A portal can answer everything as it answers for a folder that is denied, and
+// be well again, or not any more, while one poll asks.
+func TestAnOutageThatBeginsOrEndsAmidAPollTellsNothingOfAFolder(t *testing.T) {
+	t.Parallel()
+	const requests = 8 // more than one poll makes
+	for _, f := range []struct {
+		name     string
+		begin    func(*rig)
+		shortest int // outage, of requests; default: 1
+		said     []string
+	}{
+		{name: "a folder that can be read", begin: func(*rig) {}},
+		// Its log is denied without an outage: one of a single request makes it two denials.
+		{name: "a folder none of whose rows can be rendered", shortest: 2, begin: func(r *rig) {
+			r.portal.Fail(docspacetest.Fault{Route: docspacetest.RouteHistory, Times: -1, Do: docspacetest.AccessDenied()})
+		}},
+		{name: "a folder that is gone", begin: func(r *rig) { r.portal.Delete(nil, r.room) }, said: []string{schema.Blind}},
+		{name: "a folder that is denied", begin: func(r *rig) {
+			r.portal.Fail(docspacetest.Fault{Folder: r.room, Times: -1, Do: docspacetest.AccessDenied()})
+		}, said: []string{schema.Blind}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			for skip := range requests {
+				for times := max(1, f.shortest); skip+times <= requests; times++ {
+					r := newRig(t, Options{})
+					r.act(10)
+					r.poll(t)
+					f.begin(r)
+					if f.said != nil {
+						r.poll(t)
+					}
+					heal := r.portal.Fail(docspacetest.Fault{Skip: skip, Times: times, Do: docspacetest.AccessDenied()})
+					_, _ = r.poller.Poll(t.Context(), r.room)
+					heal()
+					_, _ = r.poller.Poll(t.Context(), r.room)
+					if !slices.Equal(r.said(), f.said) {
+						t.Errorf("requests %d to %d of the poll denied: said %v, want %v", skip+1, skip+times, r.said(), f.said)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What is blind already is answered alike in an outage and before it.
+func TestABlindFolderDoesNotEndTheTroubleOfAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t, (*ward).byToken)
+		w.act(30)
+		log := w.watched(t, ScheduleOptions{}, func(s *Schedule) {
+			for _, room := range w.rooms()[:wardRooms/2] {
+				w.portal.Fail(docspacetest.Fault{Folder: room, Times: -1, Do: docspacetest.AccessDenied()})
+			}
+			time.Sleep(10 * time.Minute)
+			heal := everything(docspacetest.AccessDenied())(w)
+			time.Sleep(time.Hour)
+			if err := s.Ready(); err == nil {
+				t.Error("Ready = nil while no folder can be polled")
+			}
+			heal()
+			time.Sleep(5 * time.Minute)
+			if err := s.Ready(); err != nil {
+				t.Errorf("Ready = %v after it healed", err)
+			}
+		})
+		for _, line := range []string{"no folder can be polled", "folders are polled again"} {
+			if n := strings.Count(log, line); n != 1 {
+				t.Errorf("told %d times that %s:\n%s", n, line, log)
+			}
+		}
+		if strings.Contains(log, "this folder cannot be polled") {
+			t.Errorf("told of one folder what concerns all:\n%s", log)
+		}
+	})
+}

@@ -29,7 +29,7 @@ func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Dura
 		return min(s.earlier(2*t.interval), troubleLongRetry)
 	case err != nil:
 		return s.earlier(2 * t.interval)
-	case r.State == checkpoint.Blind || r.State == checkpoint.Gone || r.State == checkpoint.Rewound:
+	case blind(r.State) || r.State == checkpoint.Rewound:
 		return s.earlier(s.opts.MaxInterval)
 	case r.More:
 		return 0

@@ -159,13 +159,12 @@ func (p *Poller) feed(folder int) Feed {
 	return feed
 }
 
-// stateAfter is the only place that decides what state a folder is in.
+// stateAfter, with stateOf, is the only place that decides what state a folder is
+// in.
 func stateAfter(mark checkpoint.Mark, r reading) (checkpoint.State, string) {
 	switch {
-	case r.refused != nil && r.refused.Code == http.StatusNotFound:
-		return checkpoint.Gone, r.refused.Error()
 	case r.refused != nil:
-		return checkpoint.Blind, r.refused.Error()
+		return stateOf(r.refused), r.refused.Error()
 	case r.rewound != "":
 		return checkpoint.Rewound, r.rewound
 	case r.missing > 0:
@@ -177,6 +176,19 @@ func stateAfter(mark checkpoint.Mark, r reading) (checkpoint.State, string) {
 	default:
 		return checkpoint.Watching, ""
 	}
+}
+
+// stateOf returns the state of a folder the portal refuses to show.
+func stateOf(refused *docspace.StatusError) checkpoint.State {
+	if refused.Code == http.StatusNotFound {
+		return checkpoint.Gone
+	}
+	return checkpoint.Blind
+}
+
+// blind reports whether the portal refuses to show a folder in that state.
+func blind(state checkpoint.State) bool {
+	return state == checkpoint.Blind || state == checkpoint.Gone
 }
 
 // seen reports whether the folder's history was read to its end once.

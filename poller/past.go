@@ -36,7 +36,7 @@ func (s *Schedule) conclude(t *turn, r Report, err error) {
 
 // final reports whether a state is one that no further poll of a past changes.
 func final(state checkpoint.State) bool {
-	return state == checkpoint.Blind || state == checkpoint.Gone || state == checkpoint.Rewound
+	return blind(state) || state == checkpoint.Rewound
 }
 
 // isOver reports whether nothing is left to read of a folder.

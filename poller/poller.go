@@ -243,17 +243,22 @@ func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next c
 }
 
 // closed asks for a folder that could not be read so far, and returns why it
-// still cannot be. One request tells, and the title may have changed.
+// still cannot be. One request tells, unless the reason is another one, and the
+// title may have changed.
 func (p *Poller) closed(ctx context.Context, mark checkpoint.Mark) (*docspace.StatusError, error) {
-	if mark.State != checkpoint.Blind && mark.State != checkpoint.Gone {
+	if !blind(mark.State) {
 		return nil, nil
 	}
 	f, err := p.portal.Folder(ctx, mark.Folder)
-	if refused := denial(err); refused != nil {
-		return refused, nil
-	}
-	if err == nil {
+	refused := denial(err)
+	switch {
+	case err == nil:
 		p.Describe(f)
+	case refused != nil && stateOf(refused) == mark.State:
+		return refused, nil
+	case refused != nil:
+		r, err := p.refusal(ctx, mark.Folder, err)
+		return r.refused, err
 	}
 	return nil, err
 }
@@ -272,28 +277,30 @@ func fits(err error) int {
 // published like everything else. Other errors stay errors. A page also fails
 // as if access were denied when one row in it cannot be rendered, so the
 // folder itself is asked for before it is called blind; and so does everything
-// when the portal is in trouble, so it is asked whether it knows who asks.
-// While either is not answered, nothing is known about the folder.
+// when the portal is in trouble, so it is asked whether it knows who asks, before
+// and after: trouble may begin and end between two requests. While any of them is
+// not answered, nothing is known about the folder.
 func (p *Poller) refusal(ctx context.Context, folder int, err error) (reading, error) {
-	refused := denial(err)
-	switch {
-	case refused == nil && poison(err) == 0:
+	if denial(err) == nil && poison(err) == 0 {
 		return reading{}, err
-	case refused == nil:
-		return reading{}, cmp.Or(p.recognise(ctx, folder), err)
 	}
-	switch _, probe := p.portal.Folder(ctx, folder); {
+	if unknown := p.recognise(ctx, folder); unknown != nil || denial(err) == nil {
+		return reading{}, cmp.Or(unknown, err)
+	}
+	_, probe := p.portal.Folder(ctx, folder)
+	switch {
 	case probe == nil:
 		return reading{}, fmt.Errorf("%w; the folder itself can be read", err)
-	case !unreadable(probe):
+	case denial(probe) == nil:
 		return reading{}, probe
 	}
 	if err := p.recognise(ctx, folder); err != nil {
 		return reading{}, err
 	}
-	return reading{refused: refused, last: true}, nil
+	return reading{refused: denial(probe), last: true}, nil
 }
 
+// recognise returns why the portal does not know who asks, nil when it does.
 func (p *Poller) recognise(ctx context.Context, folder int) error {
 	if err := p.portal.Recognise(ctx); err != nil {
 		return fmt.Errorf("folder %d: %w", folder, err)

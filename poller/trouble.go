@@ -66,6 +66,14 @@ func (s *Schedule) standstill(now time.Time) time.Duration {
 	return 0
 }
 
+// suspects reports whether all folders may be concerned by the failure of one. What
+// was blind before is refused alike then, which does not show that they are not.
+func (s *Schedule) suspects() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble.first != 0
+}
+
 // A calm is what follows trouble: for as long as that lasted, the folders that
 // became due meanwhile are spread, so that the portal does not meet them all
 // when it comes back.
