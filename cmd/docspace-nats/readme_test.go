@@ -56,7 +56,7 @@ func TestTheReadmeShowsAStatus(t *testing.T) {
 	live := map[int]folderLive{
 		2731: {folderPolls{Title: "Équipe produit", State: checkpoint.Watching, Polled: at.Add(-time.Second), Due: at.Add(4 * time.Second)}, "connector-0/1"},
 		2734: {folderPolls{Title: "Support", State: checkpoint.Backfilling, Unread: 41005, Polled: at.Add(-2 * time.Second), Polling: true}, "connector-1/1"},
-		2738: {folderPolls{Title: "Board", State: checkpoint.Blind, Reason: `history of folder 2738: 403 Forbidden: "Access denied"`,
+		2738: {folderPolls{Title: "Board", State: checkpoint.Blind, Reason: `folder 2738: 403 Forbidden: "Access denied"`,
 			Polled: at.Add(-26 * time.Second), Due: at.Add(94 * time.Second)}, "connector-1/1"},
 	}
 	r.Folders = folders(nil, marks, live, nil)
