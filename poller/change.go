@@ -142,7 +142,7 @@ func (p *Poller) importing(c *Change) error {
 		return fmt.Errorf("the mark to import begins in the future, at %s: nothing that happens before would be published", c.Mark.Anchor.UTC().Format(time.RFC3339))
 	}
 	if c.Prev.Revision > 0 && !c.Replace {
-		return errors.New("it has a mark already, which is not to be replaced; import it with --replace, or leave it out of the file")
+		return errors.New("it has a mark already, which is not to be replaced; import it with --replace, or take its line out of the file, and one from the number of folders in the first line")
 	}
 	c.Next = c.Mark.Imported(c.Prev)
 	c.Again, c.Skipped = max(0, c.Prev.Accounted-c.Mark.Accounted), max(0, c.Mark.Accounted-c.Prev.Accounted)

@@ -12,21 +12,22 @@ const MaxFindings = 1000
 // A Verdict is what the verification of a folder found.
 type Verdict struct {
 	Folder    int       `json:"folder"`
-	Rows      int       `json:"rows"`      // of the portal, compared
-	Events    int       `json:"events"`    // of rows, compared
-	Filtered  int       `json:"filtered"`  // rows without event that the operator's filter leaves out, or may have
-	Hidden    int       `json:"hidden"`    // rows and events' rows the portal counts and does not show
-	Gaps      int       `json:"gaps"`      // rows the stream reports as gaps
-	Dropped   int       `json:"dropped"`   // rows so old that the stream may have dropped their events
-	Skipped   int       `json:"skipped"`   // rows without event over which an operator moved the mark
-	Unread    int       `json:"unread"`    // rows the portal counts that the mark does not account for; not compared
-	Missing   int       `json:"missing"`   // rows without event
-	Extra     int       `json:"extra"`     // events without row
-	Twice     int       `json:"twice"`     // events that repeat another
-	Disorder  int       `json:"disorder"`  // events after one of a higher row that do not say they are late
-	Different int       `json:"different"` // events that are not what their row becomes
-	Repaired  int       `json:"repaired"`  // of the missing, stored now
-	Findings  []Finding `json:"findings"`  // the first MaxFindings
+	Since     time.Time `json:"since,omitzero"` // rows dated before do not count, and are not compared: the mark begins there
+	Rows      int       `json:"rows"`           // of the portal, compared
+	Events    int       `json:"events"`         // of rows, compared
+	Filtered  int       `json:"filtered"`       // rows without event that the operator's filter leaves out, or may have
+	Hidden    int       `json:"hidden"`         // rows and events' rows the portal counts and does not show
+	Gaps      int       `json:"gaps"`           // rows the stream reports as gaps
+	Dropped   int       `json:"dropped"`        // rows so old that the stream may have dropped their events
+	Skipped   int       `json:"skipped"`        // rows without event over which an operator moved the mark
+	Unread    int       `json:"unread"`         // rows the portal counts that the mark does not account for; not compared
+	Missing   int       `json:"missing"`        // rows without event
+	Extra     int       `json:"extra"`          // events without row
+	Twice     int       `json:"twice"`          // events that repeat another
+	Disorder  int       `json:"disorder"`       // events after one of a higher row that do not say they are late
+	Different int       `json:"different"`      // events that are not what their row becomes
+	Repaired  int       `json:"repaired"`       // of the missing, stored now
+	Findings  []Finding `json:"findings"`       // the first MaxFindings
 
 	mark  checkpoint.Mark // up to which was compared
 	whole bool            // and from the beginning

@@ -147,6 +147,7 @@ func (v *verification) run(ctx context.Context, folder int) (err error) {
 	if v.mark.Revision == 0 {
 		return ErrUnpublished
 	}
+	v.verdict.Since = v.mark.Anchor
 	if f, err := v.p.portal.Folder(ctx, folder); err == nil {
 		v.p.Describe(f)
 	}

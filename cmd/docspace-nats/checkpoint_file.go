@@ -247,7 +247,7 @@ func readMarks(r io.Reader, replace bool) ([]folderMove, error) {
 		return nil, err
 	}
 	if len(moves) != header.Folders {
-		return nil, fmt.Errorf("holds %d marks, its header tells of %d: it is not complete", len(moves), header.Folders)
+		return nil, fmt.Errorf("holds %s, its header tells of %d: it is not complete; export it again or, where lines were taken out on purpose, correct the number in line 1", counted(len(moves), "mark"), header.Folders)
 	}
 	return moves, nil
 }

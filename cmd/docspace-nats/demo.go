@@ -26,6 +26,20 @@ type demoOptions struct {
 	seed  uint64
 }
 
+func (o demoOptions) check() error {
+	var errs []error
+	if o.lasts < 0 {
+		errs = append(errs, fmt.Errorf("--for: must not be negative, got %s", o.lasts))
+	}
+	if o.rate <= 0 || o.rate > 1000 {
+		errs = append(errs, fmt.Errorf("--rate: must be more than 0 and at most 1000, got %v", o.rate))
+	}
+	if o.rooms < 1 || o.rooms > 1000 {
+		errs = append(errs, fmt.Errorf("--rooms: must be 1 to 1000, got %d", o.rooms))
+	}
+	return errors.Join(errs...)
+}
+
 func demoCommand() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
@@ -34,19 +48,19 @@ func demoCommand() *cobra.Command {
 		Long: `demo needs nothing: it starts a simulated DocSpace portal with people at work, a
 NATS server with JetStream, and the connector between them, and prints every
 event as a consumer of the stream receives it. It begins with a line that, given to
-another shell, points status, tail, verify, backfill and checkpoint at it.
+another shell, points status, tail, replay, verify, backfill and checkpoint at it.
 
 At the end it compares the rows the portal made with what the consumer read
 back, in one line. Exit status 0 when nothing is lost, duplicated or out of
 order, 1 otherwise. What a checkpoint reset has had stored again counts as
-duplicated.`,
+duplicated and out of order.`,
 		Example: `  docspace-nats demo
   docspace-nats demo --for 10s
   docspace-nats demo --rooms 50 --rate 200 --seed 7`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.lasts < 0 || o.rate <= 0 || o.rate > 1000 || o.rooms < 1 || o.rooms > 1000 {
-				return usagef("demo: --for must not be negative, --rate between 0 and 1000, --rooms between 1 and 1000")
+			if err := o.check(); err != nil {
+				return usagef("%w; see docspace-nats demo --help", err)
 			}
 			return demo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

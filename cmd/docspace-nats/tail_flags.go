@@ -67,7 +67,7 @@ func (o *tailOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.actor, "actor", "", "only actors whose id is this, or whose name or e-mail contains it; case and accents do not matter")
 	flags.StringVar(&o.text, "text", "", "only events with this in a title, a name or another text; case and accents do not matter")
 	flags.IntVar(&o.severity, "severity", 1, "only events of this severity or above, 1 to 4")
-	flags.StringVarP(&o.output, "output", "o", "", "text, ndjson (the event as it is stored), cef or syslog (RFC 5424); text on a terminal, otherwise ndjson")
+	flags.StringVarP(&o.output, "output", "o", "", "text (times are local), ndjson (the event as it is stored), cef or syslog (RFC 5424); text on a terminal, otherwise ndjson")
 	flags.StringVar(&o.payload, "payload", "", "what a syslog message carries: cef (the default) or json; only with -o syslog")
 	flags.StringVar(&o.to, "to", "", "send to tcp://host:port, tls://host:port, relp://host:port or relp+tls://host:port instead of standard output")
 	flags.StringVar(&o.file, "file", "", "append to this file instead; SIGHUP opens it anew")
@@ -135,6 +135,9 @@ func (o *tailOptions) checkPlace(now time.Time) (err error) {
 		if o.end, err = parseWhen(o.until, now); err != nil {
 			errs = append(errs, fmt.Errorf("--until: must be a duration back such as 2h or 7d, or a time such as 2026-01-31T00:00:00Z, got %s", config.Shown(o.until)))
 		}
+	}
+	if !o.end.IsZero() && !o.position.Time.IsZero() && o.end.Before(o.position.Time) {
+		errs = append(errs, errors.New("--until: must not be before --from"))
 	}
 	if o.count < 0 {
 		errs = append(errs, fmt.Errorf("--count: must not be negative, got %d", o.count))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,7 +207,13 @@ func verify(ctx context.Context, cfg config.Config, o verifyOptions, stdout, std
 		Now: portal.Now, To: to, Feed: ours, Filter: cfg.Events.Filter(), Prefetch: min(4, cfg.Poll.MaxInFlight), Writer: writer(),
 	})
 	rows := o.count(ctx, p, cfg.Poll.MaxInFlight, folders, marks, stderr)
-	return o.print(stdout, stderr, o.verify(ctx, p, cfg.DocSpace, folders, rows, stderr))
+	all := o.verify(ctx, p, cfg.DocSpace, folders, rows, stderr)
+	err = o.print(stdout, stderr, all)
+	if ctx.Err() != nil {
+		tell("interrupted: compared were %s", ofFolders(len(all), len(folders)))
+		err = cmp.Or(err, errReported)
+	}
+	return err
 }
 
 // stream returns the stream to verify, and the time up to which rows are stored in
@@ -272,6 +279,9 @@ func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account con
 		verdict, err := p.Verify(ctx, folder, poller.VerifyOptions{
 			From: o.begin, Until: o.end, Mend: o.repair, Reason: o.reason, Begins: bar.begins, Compared: bar.compared,
 		})
+		if err != nil && ctx.Err() != nil {
+			break
+		}
 		one := verified{Verdict: verdict, Equal: err == nil && verdict.Equal()}
 		if err != nil {
 			one.Error = nextStep(refused(account, err), o.job).Error()
@@ -281,9 +291,6 @@ func (o verifyOptions) verify(ctx context.Context, p *poller.Poller, account con
 		all = append(all, one)
 		bar.over()
 		bar.note(ofFolders(compared, len(folders)))
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	return all
 }

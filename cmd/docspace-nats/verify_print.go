@@ -33,6 +33,9 @@ func (o verifyOptions) print(w, stderr io.Writer, all []verified) error {
 		return err
 	}
 	tellUncompared(stderr, all)
+	if o.job == "" {
+		tellSince(teller("verify", stderr), all)
+	}
 	for _, v := range all {
 		if v.Extra+v.Twice+v.Disorder+v.Different > 0 {
 			teller("verify", stderr)("a stream only grows: what is extra, twice, out of order or different stays in it; to have it right, read the folder into a stream of its own with docspace-nats backfill")
@@ -43,6 +46,22 @@ func (o verifyOptions) print(w, stderr io.Writer, all []verified) error {
 		return errReported
 	}
 	return nil
+}
+
+// tellSince says of which folders not all was compared.
+func tellSince(tell func(string, ...any), all []verified) {
+	told := 0
+	for _, v := range all {
+		if v.Since.IsZero() {
+			continue
+		}
+		if told++; told <= fewFolders {
+			tell("folder %d: rows dated before %s, where its mark begins, and their events were not compared", v.Folder, v.Since.UTC().Format(time.RFC3339))
+		}
+	}
+	if more := told - fewFolders; more > 0 {
+		tell("nor were all of %s more", counted(more, "folder"))
+	}
 }
 
 // tellUncompared says why folders could not be compared. What is wrong with all of
