@@ -12,6 +12,10 @@ import "time"
 //   - What a poller remembers beside the mark, it forgets when Changes moves.
 //   - What is stored tells what a mark accounts for only from the last change on
 //     (Published.Changed).
+//
+// A mark that is put back has what it accounts for stored again, and nothing else:
+// what lies in the stream without being accounted for, of commits that were cut off
+// or overtaken, stays out of it (Overtaken).
 
 // Reset returns the mark of a folder that is read again, from the first row
 // dated at the anchor or later; zero: from its first row of all. It accounts
@@ -39,7 +43,7 @@ func (m Mark) MovedOn(accounted int) Mark {
 // of another stream.
 func (m Mark) Imported(prev Mark) Mark {
 	m.Changes = max(m.Changes, prev.Changes) + 1
-	m.Unsettled, m.Revision = 0, 0
+	m.Unsettled, m.Overtaken, m.Revision = 0, nil, 0
 	if prev.NewestEvent.After(m.Again) {
 		m.Again = prev.NewestEvent
 	}
@@ -54,6 +58,39 @@ func (m Mark) changed() Mark {
 		Writer: m.Writer, Portal: m.Portal, Key: m.Key,
 		extra: m.extra,
 	}
+}
+
+// Overtaken is where rows lie in the stream that no mark accounted for before it was
+// put back: those of events stored at From or later, up to where the next begins or
+// Mark.Unsettled, and with higher ids than Above. The others were accounted for, and
+// are to be stored again.
+type Overtaken struct {
+	From  uint64 `json:"from"`
+	Above int64  `json:"above"`
+}
+
+// Overtake returns m with what is known of rows in the stream as it is for the mark
+// that m is put back to. All rows stored after m are such that nobody accounted for.
+// A log that was rewound has other rows under the same ids. Rows without ids are
+// forgotten.
+func (m Mark) Overtake() Mark {
+	newest := max(m.Newest(), m.Forgotten)
+	var kept []Overtaken
+	add := func(o Overtaken) {
+		if o.Above = max(o.Above, newest); len(kept) == 0 || kept[len(kept)-1].Above > o.Above {
+			kept = append(kept, o)
+		}
+	}
+	if m.State != Rewound {
+		for _, o := range m.Overtaken {
+			add(o)
+		}
+		if m.Unsettled > 0 {
+			add(Overtaken{From: m.Unsettled})
+		}
+	}
+	m.Unsettled, m.Overtaken = 0, kept
+	return m
 }
 
 // ChangedBy reports whether next is what an operator made of the mark.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ type wire struct {
 	Filtered    int            `json:"filtered,omitzero"`
 	Unsure      int64          `json:"unsure,omitzero"`
 	Unsettled   uint64         `json:"unsettled,omitzero"`
+	Overtaken   []Overtaken    `json:"overtaken,omitempty"`
 	NewestEvent time.Time      `json:"newest_event,omitzero"`
 	Active      time.Time      `json:"active,omitzero"`
 	Since       time.Time      `json:"since,omitzero"`
@@ -83,6 +85,7 @@ func (m Mark) Encode() ([]byte, error) {
 		Filtered:    m.Filtered.Rows,
 		Unsure:      m.Filtered.Unsure,
 		Unsettled:   m.Unsettled,
+		Overtaken:   m.Overtaken,
 		NewestEvent: m.NewestEvent.UTC(),
 		Active:      m.Active.UTC(),
 		Since:       m.Since.UTC(),
@@ -130,6 +133,9 @@ func Decode(b []byte) (Mark, error) {
 	if w.Folder <= 0 || w.Accounted < 0 || w.Forgotten < 0 || min(w.Hashed, w.Missing, w.Dropped, w.Filtered, w.Changes) < 0 || min(w.FilterSince, w.Unsure, w.MovedTo) < 0 {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: negative numbers", w.Folder)
 	}
+	if slices.ContainsFunc(w.Overtaken, func(o Overtaken) bool { return o.From == 0 }) {
+		return Mark{}, fmt.Errorf("decode mark of folder %d: overtaken rows at sequence 0", w.Folder)
+	}
 	if int64(max(w.Accounted, w.Hashed, w.Missing, w.Dropped, w.Filtered)) > maxRows {
 		return Mark{}, fmt.Errorf("decode mark of folder %d: more than any portal has", w.Folder)
 	}
@@ -146,6 +152,7 @@ func Decode(b []byte) (Mark, error) {
 		Unnumbered:  Unnumbered{Keys: keys, Hidden: hidden, Missing: w.Missing, Dropped: w.Dropped, Hashed: w.Hashed},
 		Filtered:    Filtered{ID: w.Filter, Since: w.FilterSince, Rows: w.Filtered, Unsure: w.Unsure},
 		Unsettled:   w.Unsettled,
+		Overtaken:   w.Overtaken,
 		NewestEvent: w.NewestEvent,
 		Active:      w.Active,
 		Since:       w.Since,

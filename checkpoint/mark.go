@@ -92,6 +92,8 @@ type Mark struct {
 	// for: those of events stored at this sequence or above it. They are not
 	// stored again. 0 means none, as long as nothing lies above the mark itself.
 	Unsettled uint64
+	// Overtaken says where more of them lie, below Unsettled: ascending by where.
+	Overtaken []Overtaken
 
 	// Changes is how often an operator changed the mark, see change.go. Again is
 	// the date up to which rows may have been published before the last time it

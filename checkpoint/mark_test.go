@@ -24,6 +24,7 @@ var sample = Mark{
 	Hidden:      []Place{{90_411, 90_500, 2}, {2_000_000_000_000, 0, 300}},
 	Seal:        "5011:1772453045:9f86d081",
 	Unsettled:   4_300_000_001,
+	Overtaken:   []Overtaken{{From: 4_200_000_001, Above: 90_500}, {From: 4_200_000_009, Above: 90_412}},
 	NewestEvent: time.Date(2026, 3, 2, 12, 4, 5, 0, time.UTC),
 	Since:       time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
 	LastPoll:    time.Date(2026, 3, 2, 12, 4, 9, 0, time.UTC),
@@ -54,7 +55,7 @@ func TestTheEncodingIsStableAndReadable(t *testing.T) {
 	const want = `{"version":"1.0","folder":1204,"state":"unreconciled","reason":"the portal counts 3 rows it does not show",` +
 		`"anchor":"2026-03-01T00:00:00Z","accounted":70000,"newest":2000000000000,"recent":"q8IFAVj8_KLKmjo","forgotten":90400,"places":"q8IFWQLV_aLKmjoArAI","seal":"5011:1772453045:9f86d081",` +
 		`"filter":"00c0ffee00c0ffee","filter_since":1200,"filtered":66000,"unsure":900,` +
-		`"unsettled":4300000001,"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com","key":"2026-1/k7mz2a4q","changes":3,"again":"2026-02-28T00:00:00Z","moved_to":4}`
+		`"unsettled":4300000001,"overtaken":[{"from":4200000001,"above":90500},{"from":4200000009,"above":90412}],"newest_event":"2026-03-02T12:04:05Z","since":"2026-03-01T09:00:00Z","last_poll":"2026-03-02T12:04:09Z","writer":"host-1/4711","portal":"docs.example.com","key":"2026-1/k7mz2a4q","changes":3,"again":"2026-02-28T00:00:00Z","moved_to":4}`
 	got, err := sample.Encode()
 	if err != nil || string(got) != want {
 		t.Fatalf("Encode() = %v\n%s\nwant\n%s", err, got, want)
@@ -193,7 +194,7 @@ func TestDamagedMarksAreRefusedNotGuessed(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		``, `null`, `{}`, `[]`, `{"version":"one","folder":1}`,
-		`{"version":"1.0","folder":0}`, `{"version":"1.0","folder":1,"accounted":-1}`,
+		`{"version":"1.0","folder":0}`, `{"version":"1.0","folder":1,"accounted":-1}`, `{"version":"1.0","folder":1,"overtaken":[{"from":0}]}`,
 		`{"version":"1.0","folder":1,"recent":"%%%"}`, `{"version":"1.0","folder":1,"recent":"AAAA"}`, `{"version":"1.0","folder":1,"recent":"_w"}`,
 		`{"version":"1.0","folder":1,"keys":"%%%"}`, `{"version":"1.0","folder":1,"keys":"AAAA"}`, `{"version":"1.0","folder":1,"keys":"AAAAAAAAAA"}`,
 		`{"version":"1.0","folder":1,"keys":"AAAAAAAAAQAAAAAAAAE"}`, `{"version":"1.0","folder":1,"hidden":"AAAA"}`, `{"version":"1.0","folder":1,"hashed":-1}`,

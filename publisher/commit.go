@@ -109,7 +109,7 @@ func (c *commit) attempt(ctx context.Context) error {
 	case err != nil:
 		return refused
 	case slices.Contains(c.ids, stored.commit):
-		c.revision, c.next.Unsettled = stored.Revision, stored.Unsettled
+		c.revision, c.next.Unsettled, c.next.Overtaken = stored.Revision, stored.Unsettled, stored.Overtaken
 		return nil
 	case stored.Revision != c.prev.Revision:
 		return backoff.Permanent(conflict(c.prev, stored.Mark))
@@ -190,11 +190,11 @@ func (c *commit) first(ctx context.Context) func(*nats.Msg) error {
 //
 // Where an operator changes the mark, what lies above it may grow until the
 // change is stored, and the next commit looks for it anew: by then message ids
-// are others. What lies below a mark that is put back is to be stored again.
+// are others. What a mark that is put back accounts for is to be stored again.
 func (c *commit) search(ctx context.Context) error {
 	prev, changed := c.prev, c.prev.ChangedBy(c.next)
 	if changed && c.next.Accounted < c.prev.Accounted {
-		prev.Unsettled = 0
+		prev = prev.Overtake()
 	}
 	found, err := c.j.readOn(ctx, prev, c.stored)
 	if err != nil {
@@ -202,14 +202,14 @@ func (c *commit) search(ctx context.Context) error {
 	}
 	c.stored = found
 	c.b.leaveOut(found)
-	unsettled := uint64(0)
+	unsettled, overtaken := uint64(0), []checkpoint.Overtaken(nil)
 	if changed && prev.Revision > 0 || !found.empty() && !found.settledBy(c.next, c.b.events) {
-		unsettled = found.from
+		unsettled, overtaken = found.from, found.overtaken
 	}
-	if unsettled == c.next.Unsettled {
+	if unsettled == c.next.Unsettled && slices.Equal(overtaken, c.next.Overtaken) {
 		return nil
 	}
-	c.next.Unsettled = unsettled
+	c.next.Unsettled, c.next.Overtaken = unsettled, overtaken
 	c.b.mark, err = c.next.Encode()
 	return err
 }

@@ -105,7 +105,7 @@ func (j *JetStream) lastReset(ctx context.Context, folder int) (checkpoint.Mark,
 // everything for the next try; of two processes that do it at once the fence
 // lets one.
 func (j *JetStream) putBack(ctx context.Context, mark checkpoint.Mark) (storedMark, error) {
-	none := checkpoint.Mark{Folder: mark.Folder, Unsettled: cmp.Or(mark.Unsettled, mark.Revision+1)}
+	none := checkpoint.Mark{Folder: mark.Folder, Unsettled: cmp.Or(mark.Unsettled, mark.Revision+1), Overtaken: mark.Overtaken}
 	stored, err := j.Commit(ctx, mark.Folder, nil, none, mark)
 	if errors.Is(err, checkpoint.ErrConflict) {
 		return j.lastMark(ctx, mark.Folder)

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -33,6 +34,9 @@ type storedSet struct {
 	from   uint64          // sequence it begins at
 	upTo   uint64          // sequence up to which it was read
 	mark   uint64          // revision of the mark it is kept for: with another one, the stream may be another
+
+	overtaken []checkpoint.Overtaken // where some of it lies below from
+	below     bool                   // whether any does
 
 	// The oldest and the newest row that was stored in its turn, and the dates of
 	// those without an id. Rows are stored in order: where the set begins with the
@@ -87,8 +91,11 @@ func unsettledFrom(mark checkpoint.Mark) uint64 {
 func (j *JetStream) readOn(ctx context.Context, mark checkpoint.Mark, set *storedSet) (*storedSet, error) {
 	connection := j.nc.Stats().Reconnects
 	from := unsettledFrom(mark)
-	if set == nil || set.from != from || set.mark != mark.Revision || set.connection != connection {
-		set = &storedSet{hashed: make(map[string]bool), said: make(map[string]bool), from: from, upTo: from - 1, mark: mark.Revision, connection: connection}
+	if set == nil || set.from != from || !slices.Equal(set.overtaken, mark.Overtaken) || set.mark != mark.Revision || set.connection != connection {
+		set = &storedSet{hashed: make(map[string]bool), said: make(map[string]bool), from: from, upTo: from - 1, overtaken: mark.Overtaken, mark: mark.Revision, connection: connection}
+		if len(set.overtaken) > 0 {
+			set.upTo = set.overtaken[0].From - 1
+		}
 	}
 	s := scan{j: j, folder: mark.Folder, read: set.upTo, end: toTheEnd, singly: askSingly, each: set.add}
 	err := s.all(ctx)
@@ -99,6 +106,9 @@ func (j *JetStream) readOn(ctx context.Context, mark checkpoint.Mark, set *store
 		return nil, fmt.Errorf("events of folder %d in stream %s above its mark: %w", mark.Folder, j.o.Stream, err)
 	}
 	set.upTo = s.read
+	if !set.below {
+		set.overtaken = nil
+	}
 	slices.Sort(set.rows)
 	set.rows = slices.Compact(set.rows)
 	return set, nil
@@ -132,7 +142,9 @@ func (s *storedSet) add(e event) error {
 	case len(s.rows)+len(s.hashed)+len(s.said) == checkpoint.MaxPublished:
 		return checkpoint.ErrTooManyRows
 	case is.Sequence != "":
-		return s.addRow(is.Sequence, is.Data.Late)
+		return s.addRow(e.seq, is.Sequence, is.Data.Late)
+	case e.seq < s.from:
+		return nil
 	case is.Data.Connector != nil:
 		s.said[is.ID] = true
 		return nil
@@ -150,10 +162,16 @@ func (s *storedSet) add(e event) error {
 	return nil
 }
 
-func (s *storedSet) addRow(sequence string, late bool) error {
+func (s *storedSet) addRow(seq uint64, sequence string, late bool) error {
 	id, err := strconv.ParseInt(sequence, 10, 64)
 	if err != nil || id <= 0 {
 		return fmt.Errorf("sequence %q is not the id of a row", sequence)
+	}
+	if seq < s.from {
+		if id <= s.above(seq) {
+			return nil
+		}
+		s.below = true
 	}
 	s.rows = append(s.rows, id)
 	if late {
@@ -164,6 +182,16 @@ func (s *storedSet) addRow(sequence string, late bool) error {
 	}
 	s.newest = max(s.newest, id)
 	return nil
+}
+
+// above is the row above which what lies at a sequence below from is of the set.
+func (s *storedSet) above(seq uint64) int64 {
+	for _, o := range slices.Backward(s.overtaken) {
+		if seq >= o.From {
+			return o.Above
+		}
+	}
+	return math.MaxInt64
 }
 
 func (s *storedSet) empty() bool { return len(s.rows)+len(s.hashed)+len(s.said) == 0 }
