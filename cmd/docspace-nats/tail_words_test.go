@@ -55,6 +55,7 @@ func TestAConsumerThatDeliveredNothingYetGoesOnWhereItWasMade(t *testing.T) {
 	if _, err := publisher.OpenReader(t.Context(), nc, publisher.ReaderOptions{Stream: "DOCSPACE", Subjects: []string{"docspace.folder.>"}, Durable: "siem"}); err != nil {
 		t.Fatal(err)
 	}
+	nc.Close() // or it would be told that somebody reads
 	stdout, _ := r.tail("--durable", "siem", "--seq", "15", "--no-follow")
 	r.holds(idsOf(t, stdout))
 	r.acknowledged("siem")
