@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"docspace-nats/checkpoint"
@@ -67,13 +66,4 @@ func (l talliedLedger) Commit(ctx context.Context, folder int, events []schema.E
 		l.tally.hear(stored)
 	}
 	return stored, err
-}
-
-// ofFolders says how many folders are read to their end.
-func ofFolders(over, all int) string { return fmt.Sprintf("%d of %s", over, counted(all, "folder")) }
-
-// ofRows says how many rows are stored, of those there were when the job was created.
-// A few can have come in since.
-func ofRows(stored, all int) string {
-	return fmt.Sprintf("%d of %s", stored, counted(max(stored, all), "row"))
 }

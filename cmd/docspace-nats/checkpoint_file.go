@@ -87,11 +87,7 @@ func exportMarks(ctx context.Context, cfg config.NATS, file []string, stdout, st
 	if err != nil {
 		return err
 	}
-	noun := "marks"
-	if len(marks) == 1 {
-		noun = "mark"
-	}
-	fmt.Fprintf(stderr, "%s %s of stream %s exported to %s\n", poller.Grouped(len(marks)), noun, cfg.Stream, where)
+	fmt.Fprintf(stderr, "%s of stream %s exported to %s\n", counted(len(marks), "mark"), cfg.Stream, where)
 	return nil
 }
 

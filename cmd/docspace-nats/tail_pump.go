@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -257,20 +256,4 @@ func (p *tailPump) last(ctx context.Context) error {
 		p.tell("no event matched")
 	}
 	return errors.Join(err, p.reader.Flush(ctx))
-}
-
-// counted is a number of things in words.
-func counted(n int, thing string) string {
-	return fmt.Sprintf("%d %s", n, thingsOf(n, thing))
-}
-
-// thingsOf is the word for so many of a thing.
-func thingsOf(n int, thing string) string {
-	switch {
-	case n == 1:
-		return thing
-	case strings.HasSuffix(thing, "s"):
-		return thing + "es"
-	}
-	return thing + "s"
 }
