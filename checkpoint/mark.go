@@ -48,6 +48,13 @@ func States() []State {
 	return []State{Watching, Backfilling, Blind, Gone, Rewound, Unreconciled}
 }
 
+// Refused reports whether the portal refuses to show a folder in this state.
+func (s State) Refused() bool { return s == Blind || s == Gone }
+
+// Stuck reports whether a folder stays in this state until somebody does something
+// about it, however often it is polled. Its rows cannot be counted meanwhile.
+func (s State) Stuck() bool { return s.Refused() || s == Rewound }
+
 // A Mark tells how far one folder has been published. Marks are values: every
 // method that moves one returns a new one.
 type Mark struct {

@@ -29,7 +29,7 @@ func (s *Schedule) pace(t *turn, began time.Time, r Report, err error) time.Dura
 		return min(s.earlier(2*t.interval), troubleLongRetry)
 	case err != nil:
 		return s.earlier(2 * t.interval)
-	case blind(r.State) || r.State == checkpoint.Rewound:
+	case r.State.Stuck():
 		return s.earlier(s.opts.MaxInterval)
 	case r.More:
 		return 0

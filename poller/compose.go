@@ -186,11 +186,6 @@ func stateOf(refused *docspace.StatusError) checkpoint.State {
 	return checkpoint.Blind
 }
 
-// blind reports whether the portal refuses to show a folder in that state.
-func blind(state checkpoint.State) bool {
-	return state == checkpoint.Blind || state == checkpoint.Gone
-}
-
 // seen reports whether the folder's history was read to its end once.
 func seen(mark checkpoint.Mark) bool {
 	return mark.State == checkpoint.Watching || mark.State == checkpoint.Unreconciled

@@ -138,11 +138,7 @@ func (s *Schedule) heldBack(t *turn) bool {
 	if err := t.standing.Err; s.trouble.holds() || err != nil && !errors.Is(err, checkpoint.ErrConflict) {
 		return true
 	}
-	switch t.standing.State {
-	case checkpoint.Blind, checkpoint.Gone, checkpoint.Rewound:
-		return true
-	}
-	return false
+	return t.standing.State.Stuck()
 }
 
 // foundRows takes the rows a poll found off those announced before it began. The

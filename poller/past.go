@@ -31,12 +31,7 @@ func (s *Schedule) conclude(t *turn, r Report, err error) {
 	default:
 		t.vain++
 	}
-	t.givenUp = t.vain >= patience || err == nil && final(r.State)
-}
-
-// final reports whether a state is one that no further poll of a past changes.
-func final(state checkpoint.State) bool {
-	return blind(state) || state == checkpoint.Rewound
+	t.givenUp = t.vain >= patience || err == nil && r.State.Stuck()
 }
 
 // isOver reports whether nothing is left to read of a folder.

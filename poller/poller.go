@@ -246,7 +246,7 @@ func (p *Poller) commit(ctx context.Context, events []schema.Event, mark, next c
 // still cannot be. One request tells, unless the reason is another one, and the
 // title may have changed.
 func (p *Poller) closed(ctx context.Context, mark checkpoint.Mark) (*docspace.StatusError, error) {
-	if !blind(mark.State) {
+	if !mark.State.Refused() {
 		return nil, nil
 	}
 	f, err := p.portal.Folder(ctx, mark.Folder)

@@ -38,7 +38,7 @@ func (s *Schedule) poll(ctx context.Context, lease queue.Lease) error {
 	}
 	began := time.Now()
 	report, err := s.poller.Poll(ctx, t.folder)
-	if err == nil && report.Commits == 0 && blind(report.State) && s.suspects() {
+	if err == nil && report.Commits == 0 && report.State.Refused() && s.suspects() {
 		err = s.poller.recognise(ctx, t.folder)
 	}
 	if ctx.Err() != nil || errors.Is(err, ErrTooOld) {

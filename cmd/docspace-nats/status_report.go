@@ -164,19 +164,13 @@ func (f *folderStatus) add(m checkpoint.Mark, live folderLive) {
 		f.Reason = schema.Text(live.Reason)
 	}
 	f.Title = schema.Text(live.Title)
-	if !live.Polled.IsZero() && countable(f.State) {
+	if !live.Polled.IsZero() && !f.State.Stuck() {
 		f.Unread = &live.Unread
 	}
 	f.found = schema.Text(live.Found)
 	owner, failed := schema.Text(live.owner), schema.Text(live.Error)
 	f.LastPoll, f.NextPoll, f.Polling, f.Gaps = known(live.Polled), known(live.Due), &live.Polling, &live.Gaps
 	f.Owner, f.LastError = &owner, &failed
-}
-
-// countable reports whether the rows of a folder in this state can be counted: where
-// the portal does not show them, none is unread only as far as one knows.
-func countable(state checkpoint.State) bool {
-	return state != checkpoint.Blind && state != checkpoint.Gone && state != checkpoint.Rewound
 }
 
 // judge says whether the folder needs attention, as /readyz does.
