@@ -142,8 +142,8 @@ type folderMove struct {
 	poller.Move
 }
 
-// change plans every change before it makes the first. The stream is created if anew and
-// absent.
+// change plans every change before it makes the first. A stream that may be absent,
+// which is open's business, is created when all agree.
 func (o *changeOptions) change(cmd *cobra.Command, cfg config.Config, open opener, moves []folderMove) error {
 	ctx, name := cmd.Context(), "checkpoint "+cmd.Name()
 	of := client{name: name, own: true, tell: teller(name, cmd.ErrOrStderr())}

@@ -33,12 +33,13 @@ func (o verifyOptions) print(w, stderr io.Writer, all []verified) error {
 		return err
 	}
 	tellUncompared(stderr, all)
+	tell := teller("verify", stderr)
 	if o.job == "" {
-		tellSince(teller("verify", stderr), all)
+		tellSince(tell, all)
 	}
 	for _, v := range all {
 		if v.Extra+v.Twice+v.Disorder+v.Different > 0 {
-			teller("verify", stderr)("a stream only grows: what is extra, twice, out of order or different stays in it; to have it right, read the folder into a stream of its own with docspace-nats backfill")
+			tell("a stream only grows: what is extra, twice, out of order or different stays in it; to have it right, read the folder into a stream of its own with docspace-nats backfill")
 			break
 		}
 	}
