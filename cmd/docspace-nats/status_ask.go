@@ -15,12 +15,17 @@ import (
 	"docspace-nats/schema/line"
 )
 
-const (
-	// askWait is how long the connectors have for a page of their answers.
-	askWait = time.Second
-	// askLasts bounds how long all pages may take.
-	askLasts = 20 * time.Second
+// A patience is how long who asks waits.
+type patience struct {
+	page time.Duration // for the connectors to answer with a page each
+	all  time.Duration // for all pages of all of them
+}
 
+// usualPatience is enough for 10,000 folders over a slow line; a replica that is gone
+// costs the first of the two as long as the others count it.
+var usualPatience = patience{page: 2 * time.Second, all: time.Minute}
+
+const (
 	// mostHeard and mostAnswered bound what is kept of what comes: replicas, and
 	// folders of each.
 	mostHeard    = 1000
@@ -47,18 +52,18 @@ type folderLive struct {
 
 // askReplicas asks all replicas, about all folders or those named, and each for further
 // pages. Its error is publisher.ErrNobodyAnswers when no connector runs.
-func askReplicas(ctx context.Context, view *publisher.View, folders []int) (*heard, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLasts)
+func (p patience) askReplicas(ctx context.Context, view *publisher.View, folders []int) (*heard, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.all)
 	defer cancel()
 	h := &heard{folders: make(map[int]folderLive)}
-	first, err := pages(ctx, view, statusQuestion{Folders: folders})
+	first, err := p.pages(ctx, view, statusQuestion{Folders: folders})
 	if err != nil {
 		return nil, err
 	}
 	for _, page := range first {
 		h.replicas = append(h.replicas, page.Replica)
 		h.counted = max(h.counted, page.Replica.Replicas)
-		if !h.turnOver(ctx, view, page, folders) {
+		if !p.turnOver(ctx, view, h, page, folders) {
 			h.partly = append(h.partly, page.Replica.Name)
 		}
 	}
@@ -66,15 +71,15 @@ func askReplicas(ctx context.Context, view *publisher.View, folders []int) (*hea
 	return h, nil
 }
 
-// turnOver takes in a page of a replica and those that follow it, and reports
+// turnOver has h take in a page of a replica and those that follow it, and reports
 // whether that was all of them.
-func (h *heard) turnOver(ctx context.Context, view *publisher.View, page statusAnswer, folders []int) bool {
+func (p patience) turnOver(ctx context.Context, view *publisher.View, h *heard, page statusAnswer, folders []int) bool {
 	for taken := 0; ; {
 		last := h.take(page)
 		if taken += len(page.Folders); !page.More {
 			return true
 		}
-		next, err := pages(ctx, view, statusQuestion{Replica: page.Replica.ID, After: last, Folders: folders})
+		next, err := p.pages(ctx, view, statusQuestion{Replica: page.Replica.ID, After: last, Folders: folders})
 		if err != nil || len(next) != 1 || len(next[0].Folders) == 0 || next[0].Folders[0].Folder <= last || taken > mostAnswered {
 			return false
 		}
@@ -83,12 +88,12 @@ func (h *heard) turnOver(ctx context.Context, view *publisher.View, page statusA
 }
 
 // pages asks one question and returns an answer of each replica it is for.
-func pages(ctx context.Context, view *publisher.View, q statusQuestion) ([]statusAnswer, error) {
+func (p patience) pages(ctx context.Context, view *publisher.View, q statusQuestion) ([]statusAnswer, error) {
 	question, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWait)
+	ctx, cancel := context.WithTimeout(ctx, p.page)
 	defer cancel()
 	var answers []statusAnswer
 	expected := 1

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -75,7 +74,8 @@ func TestTenThousandFoldersComeInPagesThatFit(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	h, err := askReplicas(t.Context(), view, nil)
+	patient := patience{page: time.Minute, all: time.Hour}
+	h, err := patient.askReplicas(t.Context(), view, nil)
 	if err != nil || len(h.partly) > 0 || len(h.folders) != folders || len(h.replicas) != 2 {
 		t.Fatalf("%v: %d folders, %d replicas, not complete: %v", err, len(h.folders), len(h.replicas), h.partly)
 	}
@@ -86,7 +86,7 @@ func TestTenThousandFoldersComeInPagesThatFit(t *testing.T) {
 			t.Fatalf("folder %d: %s owns it", folder, live.owner)
 		}
 	}
-	if h, err = askReplicas(t.Context(), view, []int{7, 9999}); err != nil || len(h.folders) != 2 {
+	if h, err = patient.askReplicas(t.Context(), view, []int{7, 9999}); err != nil || len(h.folders) != 2 {
 		t.Errorf("two that were named: %v, %d", err, len(h.folders))
 	}
 }
@@ -116,18 +116,13 @@ func TestAnswersThatMakeNoSenseEndTheQuestions(t *testing.T) {
 	_ = nc.Flush()
 	for _, text := range []string{`{}`, `[]`, "\x00", `{"replica":{"id":"a","name":"a","replicas":1000000},"folders":[{"folder":5}],"more":true}`, `{"replica":{"id":"a"},"folders":[],"more":true}`} {
 		answers <- text
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		h, err := askReplicas(ctx, view, nil)
-		if ctx.Err() != nil {
-			t.Errorf("%q is believed for ever", text)
-		}
+		h, err := patience{page: 2 * time.Second, all: time.Hour}.askReplicas(t.Context(), view, nil)
 		if strings.Contains(text, `"id"`) && (err != nil || len(h.partly) != 1) || !strings.Contains(text, `"id"`) && !errors.Is(err, publisher.ErrNobodyAnswers) {
 			t.Errorf("%q: %v, %+v", text, err, h)
 		}
 		if strings.Contains(text, "1000000") && (h.counted != 1_000_000 || !strings.HasPrefix(h.incomplete(), "not all that these know came in time: a")) {
 			t.Errorf("%q: %+v, %q", text, h, h.incomplete())
 		}
-		cancel()
 		<-answers
 	}
 }

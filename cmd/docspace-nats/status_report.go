@@ -83,7 +83,7 @@ func (s *statusReader) report(ctx context.Context, o statusOptions) (*statusRepo
 		s.tell("%v", err)
 	}
 	r := &statusReport{At: time.Now().UTC(), Stream: s.view.Stream(), Mode: s.view.Mode(), Portal: portalOf(marks), Replicas: []replicaStatus{}}
-	h, err := askReplicas(ctx, s.view, o.ids)
+	h, err := usualPatience.askReplicas(ctx, s.view, o.ids)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
