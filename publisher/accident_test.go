@@ -66,7 +66,7 @@ func (r *accidentRun) step() {
 		{"another server", func() {
 			before := r.j.nc.Stats().Reconnects
 			r.server.Restart()
-			eventually(r.t, "the connection is back", func() bool { return r.j.nc.Stats().Reconnects > before && r.j.nc.IsConnected() })
+			natstest.Eventually(r.t, "the connection is back", func() bool { return r.j.nc.Stats().Reconnects > before && r.j.nc.IsConnected() })
 		}},
 		{"a late writer", r.late},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -119,7 +118,7 @@ func storedIDs(ctx context.Context, j *JetStream, folder int) (ids []string, err
 
 // eachMessage calls f with every message there is.
 func eachMessage(ctx context.Context, j *JetStream, filter string, f func(jetstream.Msg) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, natstest.Patience)
 	defer cancel()
 	consumer, err := j.js.OrderedConsumer(ctx, j.o.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
 	if err != nil {
@@ -160,17 +159,4 @@ func checkInvariants(t testing.TB, j *JetStream, folder int) checkpoint.Mark {
 		}
 		return mark
 	}
-}
-
-// eventually polls until ok, for what a server does in its own time.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("%s: not after 20 s", what)
 }

@@ -38,7 +38,7 @@ func TestACommitWhoseAnswerIsLostIsStoredOnce(t *testing.T) {
 				}
 				done <- next
 			}()
-			eventually(t, "the commit is stored", func() bool {
+			natstest.Eventually(t, "the commit is stored", func() bool {
 				now, err := watcher.Mark(t.Context(), 7)
 				return err == nil && now.Revision != mark.Revision
 			})
@@ -163,7 +163,7 @@ func TestALeaderStoppedUnderTwoWritersCostsNoRow(t *testing.T) {
 			writers.Go(func() { publishUpTo(t, j, 7, rows) })
 		}
 		watcher := open(t, cluster.Conn(t), o)
-		eventually(t, "some rows are published", func() bool {
+		natstest.Eventually(t, "some rows are published", func() bool {
 			mark, err := watcher.Mark(t.Context(), 7)
 			return err == nil && mark.Accounted > 100
 		})
@@ -251,7 +251,7 @@ func TestTheMarkOutlivesTheAgeLimitOfTheEvents(t *testing.T) {
 	t.Parallel()
 	j := open(t, natstest.Run(t).Conn(t), Options{MaxAge: time.Second})
 	mark := push(t, j, checkpoint.Mark{Folder: 7}, 5)
-	eventually(t, "the events expire", func() bool {
+	natstest.Eventually(t, "the events expire", func() bool {
 		stream, err := j.js.Stream(t.Context(), j.o.Stream)
 		return err == nil && stream.CachedInfo().State.Msgs == 1
 	})

@@ -345,7 +345,7 @@ func TestEventsLostByAServerBeforeTheirMarkAreStoredAgain(t *testing.T) {
 	}
 	before := j.nc.Stats().Reconnects
 	link.Cut()
-	eventually(t, "the connection is back", func() bool { return j.nc.Stats().Reconnects > before && j.nc.IsConnected() })
+	natstest.Eventually(t, "the connection is back", func() bool { return j.nc.Stats().Reconnects > before && j.nc.IsConnected() })
 	if _, err := c.sendMark(t.Context()); err == nil {
 		t.Fatal("the mark of events that were sent on a lost connection is stored")
 	}
@@ -356,7 +356,7 @@ func TestEventsLostByAServerBeforeTheirMarkAreStoredAgain(t *testing.T) {
 	}
 	server.Shutdown() // the ids of what it lost are not remembered either
 	server.Restart()
-	eventually(t, "an attempt succeeds", func() bool { return c.attempt(t.Context()) == nil && watcher.nc.IsConnected() })
+	natstest.Eventually(t, "an attempt succeeds", func() bool { return c.attempt(t.Context()) == nil && watcher.nc.IsConnected() })
 	if now := checkInvariants(t, watcher, 7); now.Accounted != 23 {
 		t.Fatalf("%d events are accounted for, want 23", now.Accounted)
 	}

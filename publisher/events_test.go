@@ -18,7 +18,7 @@ func TestAStreamWhoseFirstMessageIsAnOldMarkDropsEventsAllTheSame(t *testing.T) 
 		t.Fatal(err)
 	}
 	push(t, j, checkpoint.Mark{Folder: 7}, 5)
-	eventually(t, "the events expire", func() bool {
+	natstest.Eventually(t, "the events expire", func() bool {
 		stream, err := j.js.Stream(t.Context(), j.o.Stream)
 		return err == nil && stream.CachedInfo().State.Msgs == 2
 	})

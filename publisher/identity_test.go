@@ -195,7 +195,7 @@ func TestAReplacedSecretIsUsedAtTheNextConnectWithoutARestart(t *testing.T) {
 			}
 			select {
 			case <-back:
-			case <-time.After(20 * time.Second):
+			case <-time.After(natstest.Patience):
 				t.Fatal("not connected again")
 			}
 		})

@@ -57,14 +57,14 @@ func TestAFullDiskStopsTheEmbeddedServerAndRoomStartsItWithNothingLostOrTwice(t 
 			url := l.URL()
 			j := open(t, localConn(t, l), Options{RetryFor: time.Second})
 			stuff(t, j, checkpoint.Mark{Folder: 7})
-			eventually(t, "the server says that it is stopped", func() bool { return l.Trouble() != nil })
+			natstest.Eventually(t, "the server says that it is stopped", func() bool { return l.Trouble() != nil })
 			if !strings.Contains(l.Trouble().Error(), "free some room") || !said.has(LocalError, "stopped storing") {
 				t.Errorf("trouble: %v; said %v", l.Trouble(), &said)
 			}
 			if err := os.Remove(ballast); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the server is back", func() bool { return l.Trouble() == nil && j.nc.IsConnected() })
+			natstest.Eventually(t, "the server is back", func() bool { return l.Trouble() == nil && j.nc.IsConnected() })
 			if !said.has(LocalInfo, "stores again") || l.URL() != url {
 				t.Errorf("%s became %s; said %v", url, l.URL(), &said)
 			}
@@ -82,7 +82,7 @@ func TestAServerThatIsStoppedForItsDiskCanBeShutDown(t *testing.T) {
 	l := startLocal(t, LocalOptions{Dir: dir, MaxStore: 1 << 40})
 	j := open(t, localConn(t, l), Options{RetryFor: time.Second})
 	stuff(t, j, checkpoint.Mark{Folder: 7})
-	eventually(t, "the server says that it is stopped", func() bool { return l.Trouble() != nil })
+	natstest.Eventually(t, "the server says that it is stopped", func() bool { return l.Trouble() != nil })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -90,7 +90,7 @@ func TestAServerThatIsStoppedForItsDiskCanBeShutDown(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Fatal("Shutdown waits for room")
 	}
 	if err := LocalUsable(dir); err == nil || !strings.Contains(err.Error(), "less than 16 MiB are free") {
@@ -175,7 +175,7 @@ func TestAServerThatGaveUpForAnotherReasonIsStartedAgain(t *testing.T) {
 			j := open(t, localConn(t, l), Options{})
 			mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
 			giveUp(l.srv)
-			eventually(t, "the server is back", func() bool { return said.has(LocalInfo, "stores again") && j.nc.IsConnected() })
+			natstest.Eventually(t, "the server is back", func() bool { return said.has(LocalInfo, "stores again") && j.nc.IsConnected() })
 			push(t, j, mark, 10)
 			checkInvariants(t, j, 7)
 		})
@@ -192,12 +192,12 @@ func TestARepairThatFindsItsPortTakenSaysSoAndGoesOn(t *testing.T) {
 	address := strings.TrimPrefix(l.URL(), "nats://")
 	l.failed <- "critical write error"
 	var taken net.Listener
-	eventually(t, "the port is taken by another", func() bool {
+	natstest.Eventually(t, "the port is taken by another", func() bool {
 		taken, err = net.Listen("tcp", address)
 		return err == nil
 	})
 	t.Cleanup(func() { _ = taken.Close() })
-	eventually(t, "it stores again, or says what it waits for", func() bool {
+	natstest.Eventually(t, "it stores again, or says what it waits for", func() bool {
 		trouble := l.Trouble()
 		return trouble == nil || strings.Contains(trouble.Error(), "in use")
 	})

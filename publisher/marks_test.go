@@ -134,7 +134,7 @@ func evict(t *testing.T, j *JetStream, idle checkpoint.Mark, limit func(*jetstre
 		t.Fatal(err)
 	}
 	busy := checkpoint.Mark{Folder: 9}
-	eventually(t, "the idle folder's mark is evicted", func() bool {
+	natstest.Eventually(t, "the idle folder's mark is evicted", func() bool {
 		busy = push(t, j, busy, 20)
 		stored, err := j.lastMark(t.Context(), idle.Folder)
 		return err == nil && stored.Revision == 0
@@ -316,7 +316,7 @@ func TestTheCopyOfAMarkTheStreamHasLostWithItsEventsIsNotUsed(t *testing.T) {
 					t.Fatal(err)
 				}
 				server.Restart()
-				eventually(t, "the connection is back", j.nc.IsConnected)
+				natstest.Eventually(t, "the connection is back", j.nc.IsConnected)
 				anchor := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 				waitCopied(t, j, push(t, j, checkpoint.Mark{Folder: 7, Anchor: anchor}, 30))
 
@@ -325,7 +325,7 @@ func TestTheCopyOfAMarkTheStreamHasLostWithItsEventsIsNotUsed(t *testing.T) {
 					t.Fatal(err)
 				}
 				server.Restart()
-				eventually(t, "the connection is back", j.nc.IsConnected)
+				natstest.Eventually(t, "the connection is back", j.nc.IsConnected)
 				if grown > 0 {
 					push(t, j, eight, grown)
 				}
@@ -383,7 +383,7 @@ func TestAnIdleFolderGoesOnFromTheLastMarkThatWasNotLost(t *testing.T) {
 					t.Fatal(err)
 				}
 				server.Restart()
-				eventually(t, "the connection is back", j.nc.IsConnected)
+				natstest.Eventually(t, "the connection is back", j.nc.IsConnected)
 				waitCopied(t, j, push(t, j, push(t, j, mark, 1), 2))
 				server.Shutdown()
 				if err := errors.Join(os.RemoveAll(files), os.CopyFS(files, os.DirFS(backup))); err != nil {
@@ -391,7 +391,7 @@ func TestAnIdleFolderGoesOnFromTheLastMarkThatWasNotLost(t *testing.T) {
 				}
 				damage(t, files)
 				stopped := time.Now()
-				eventually(t, "everything is old", func() bool { return time.Since(stopped) > o.MaxAge })
+				natstest.Eventually(t, "everything is old", func() bool { return time.Since(stopped) > o.MaxAge })
 				server.Restart()
 				j = open(t, server.Conn(t), o)
 				if now, err := j.lastMark(t.Context(), 7); err != nil || now.Revision != 0 {
@@ -590,7 +590,7 @@ func TestACopyThatOlderServersLeaveEmptyIsNoticed(t *testing.T) {
 // waitCopied polls: the server copies in its own time.
 func waitCopied(t *testing.T, j *JetStream, mark checkpoint.Mark) {
 	t.Helper()
-	eventually(t, "the mark is copied", func() bool {
+	natstest.Eventually(t, "the mark is copied", func() bool {
 		copied, err := j.copiedMark(t.Context(), mark.Folder)
 		return err == nil && copied.Revision == mark.Revision
 	})

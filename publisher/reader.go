@@ -61,7 +61,7 @@ type ReaderOptions struct {
 	// end the reading. It must not block.
 	Told func(text string)
 
-	ackWait, patience, pull time.Duration // DurableAckWait, otherReader and readPull, except in tests
+	ackWait, patience, silent, pull time.Duration // DurableAckWait, otherReader, readerSilent and readPull, except in tests
 }
 
 // A Delivery is one message as it was stored.
@@ -137,7 +137,8 @@ func newReader(nc *nats.Conn, js jetstream.JetStream, o ReaderOptions) *Reader {
 		o.Told = func(string) {}
 	}
 	o.For = cmp.Or(o.For, "tail")
-	o.ackWait, o.patience, o.pull = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.patience, otherReader), cmp.Or(o.pull, readPull)
+	o.ackWait, o.pull = cmp.Or(o.ackWait, DurableAckWait), cmp.Or(o.pull, readPull)
+	o.patience, o.silent = cmp.Or(o.patience, otherReader), cmp.Or(o.silent, readerSilent)
 	r := &Reader{o: o, nc: nc, js: js}
 	r.place.Store(&readerPlace{name: o.Durable})
 	r.inHand.Store(new(inHand))

@@ -35,7 +35,7 @@ func (r *readerRig) refused(nc *nats.Conn, o ReaderOptions) {
 // requestsEnd waits until a reader has got messages and asks for no more.
 func (r *readerRig) requestsEnd(durable string) {
 	r.t.Helper()
-	eventually(r.t, "the request for messages ends", func() bool {
+	natstest.Eventually(r.t, "the request for messages ends", func() bool {
 		consumer, err := r.js.Consumer(r.t.Context(), "DOCSPACE", durable)
 		return err == nil && consumer.CachedInfo().NumAckPending > 0 && consumer.CachedInfo().NumWaiting == 0
 	})
@@ -51,9 +51,11 @@ func TestASecondReaderIsRefusedWhileTheFirstWaitsForItsTarget(t *testing.T) {
 	first.reader.Done(first.next(1, 2)...) // it was not disturbed
 	r.flush(first)
 	first.die()
+	o := r.shortly("siem")
+	o.silent = natstest.Patience
 	began := time.Now()
-	r.read(r.conn(), r.shortly("siem")).next(3, 1)
-	if took := time.Since(began); took > readerSilent {
+	r.read(r.conn(), o).next(3, 1)
+	if took := time.Since(began); took > o.silent {
 		t.Errorf("after the first had ended it took %s", took)
 	}
 }
@@ -158,15 +160,15 @@ func TestAReaderThatDoesNotAnswerIsFollowedAndDoesNotReadBesideTheNextOne(t *tes
 	r.flush(first)
 	r.requestsEnd("siem")
 	link.DropAnswersFrom("DOCSPACE_READERS.")
-	o.patience = otherReader
+	o.patience = natstest.Patience
 	began := time.Now()
 	second := r.read(r.conn(), o)
-	if took := time.Since(began); took < readerSilent || took > readPull {
+	if took := time.Since(began); took < readerSilent || took > o.patience {
 		t.Errorf("it was let in after %s", took)
 	}
 	second.reader.Done(second.next(2, 2)...)
 	link.Cut() // it wakes up
-	eventually(t, "the first one notices that there is another", func() bool {
+	natstest.Eventually(t, "the first one notices that there is another", func() bool {
 		return r.hasTold("reading stream DOCSPACE is interrupted: consumer siem of stream DOCSPACE: another process reads with it")
 	})
 	r.store(4, 100)
@@ -235,9 +237,11 @@ func TestWithoutThePermissionToSpeakRequestsForMessagesAreTheSign(t *testing.T) 
 				}
 			}))
 		}
+		o := r.shortly("siem")
+		o.silent = natstest.Patience
 		began := time.Now()
-		first := r.read(conn(), r.shortly("siem"))
-		if took := time.Since(began); took > readerSilent {
+		first := r.read(conn(), o)
+		if took := time.Since(began); took > o.silent {
 			t.Errorf("it took %s", took)
 		}
 		if !r.hasTold("lacks the permission to publish and subscribe DOCSPACE_READERS.>") {

@@ -106,7 +106,7 @@ func (r *Reader) alone(ctx context.Context) (consumer jetstream.Consumer, err er
 	began := time.Now()
 	for free := false; ; {
 		if !free {
-			if free, err = r.claimant.free(ctx, readerSilent); err != nil {
+			if free, err = r.claimant.free(ctx, r.o.silent); err != nil {
 				return nil, err
 			}
 		}

@@ -26,7 +26,7 @@ func TestAServerThatForgotItsNewestMessagesTakesNoneWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.server.Restart()
-	eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
+	natstest.Eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
 	r.store(101, 200)
 	is.reader.Done(is.next(101, 100)...)
 	r.flush(is)
@@ -39,7 +39,7 @@ func TestAServerThatForgotItsNewestMessagesTakesNoneWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.server.Restart()
-	eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
+	natstest.Eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
 	r.store(1001, 1150) // with sequences from 101 on
 	is.next(1001, 150)
 	if !r.hasTold("lost its newest messages") {
@@ -78,7 +78,7 @@ func TestAnotherStreamOfTheSameNameIsNotTakenForTheOneBefore(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "another stream") {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(natstest.Patience):
 		t.Errorf("it goes on; told %q", r.told)
 	}
 	consumer, err := r.js.Consumer(t.Context(), "DOCSPACE", "siem")
@@ -124,7 +124,7 @@ func TestWhatIsLostOnTheWayBeforeTheFirstMessageComesAgain(t *testing.T) {
 		link := natstest.NewLink(t, r.server.URL())
 		is := r.read(link.Conn(t, nats.NoEcho()), r.options(durable))
 		link.DropAnswersFrom("docspace.folder")
-		eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
+		natstest.Eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
 		link.DropAnswersFrom("nothing at all")
 		link.Cut()
 		is.reader.Done(is.next(1, 1500)...)
@@ -141,7 +141,7 @@ func TestWhatIsLostOnTheWayComesAgainThoughNothingFollows(t *testing.T) {
 		o.ackWait = 2 * time.Second
 		is := r.read(link.Conn(t, nats.NoEcho()), o)
 		link.DropAnswersFrom("docspace.folder")
-		eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
+		natstest.Eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
 		link.Cut()
 		is.reader.Done(is.next(1, 100)...)
 	}

@@ -126,7 +126,7 @@ func (r *readerRig) flush(is *reading) {
 // drained waits until nothing is left to read.
 func (is *reading) drained() {
 	is.t.Helper()
-	eventually(is.t, "everything is read and acknowledged", func() bool {
+	natstest.Eventually(is.t, "everything is read and acknowledged", func() bool {
 		drained, err := is.reader.Drained(is.t.Context())
 		return err == nil && drained
 	})
@@ -146,7 +146,7 @@ func (is *reading) next(from, n int) []Delivery {
 		case err := <-is.ended:
 			is.ended <- nil
 			is.t.Fatalf("ended before %d: %v", from+i, err)
-		case <-time.After(time.Minute): // several requests in a row may be lost, five seconds each
+		case <-time.After(natstest.Patience): // several requests in a row may be lost, five seconds each
 			is.t.Fatalf("nothing came after %d of %d", i, n)
 		}
 	}
@@ -162,7 +162,7 @@ func (is *reading) err() error {
 		return err
 	case d := <-is.from:
 		is.t.Fatalf("got %s, want an error", d.Data)
-	case <-time.After(30 * time.Second):
+	case <-time.After(natstest.Patience):
 		is.t.Fatal("it goes on")
 	}
 	return nil
@@ -225,7 +225,7 @@ func TestThroughABadConnectionEveryMessageIsReadOnceInOrder(t *testing.T) {
 			link.DropAnswersFrom("nothing at all")
 			link.Cut()
 			if durable != "" {
-				eventually(t, "everything is acknowledged", func() bool {
+				natstest.Eventually(t, "everything is acknowledged", func() bool {
 					drained, err := is.reader.Drained(t.Context())
 					return err == nil && drained
 				})
@@ -245,7 +245,7 @@ func TestTheLastMessagesOfAnIdleStreamThatAreLostWithAConnectionAreReadAgain(t *
 			const first = 7_700_001 // a number that nothing else the server says contains
 			link.DropAnswersFrom(fmt.Sprint(first))
 			r.store(first, first+9)
-			eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
+			natstest.Eventually(t, "messages are lost", func() bool { return link.Lost() > 0 })
 			link.Cut()
 			is.next(first, 10)
 		})
@@ -287,10 +287,10 @@ func TestAMessageThatIsKeptDoesNotComeAgain(t *testing.T) {
 	r := newReaderRig(t)
 	r.store(1, 2)
 	o := r.options("siem")
-	o.ackWait = time.Second
+	o.ackWait = 3 * time.Second
 	is := r.read(r.conn(), o)
 	taken := is.next(1, 2)
-	for range 8 {
+	for range 24 {
 		is.reader.Keep(taken...)
 		select {
 		case d := <-is.from:
@@ -409,7 +409,7 @@ func TestWhatTheStreamDropsWhileAReaderIsBehindIsTold(t *testing.T) {
 		case d := <-is.from:
 			missed += d.Seq - last - 1
 			last = d.Seq
-		case <-time.After(30 * time.Second):
+		case <-time.After(natstest.Patience):
 			t.Fatalf("nothing came after %d", last)
 		}
 	}
@@ -450,7 +450,7 @@ func TestAReaderGoesOnWhereItWasAfterTheServerRestarts(t *testing.T) {
 		is := r.read(r.conn(), r.options(durable))
 		is.reader.Done(is.next(1, 100)...)
 		r.server.Restart()
-		eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
+		natstest.Eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
 		r.store(701, 900)
 		is.reader.Done(is.next(101, 800)...)
 	}

@@ -2,10 +2,10 @@ package publisher
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"docspace-nats/publisher/natstest"
 )
@@ -63,15 +63,8 @@ func (h *head) all() []int {
 // until waits until it was told a number last.
 func (h *head) until(t *testing.T, n int) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+	natstest.Eventually(t, fmt.Sprintf("%d replicas are told", n), func() bool {
 		told := h.all()
-		if len(told) > 0 && told[len(told)-1] == n {
-			tick.Stop()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("told %v replicas, want %d at last", told, n)
-		}
-	}
+		return len(told) > 0 && told[len(told)-1] == n
+	})
 }

@@ -50,7 +50,7 @@ func TestEveryKindOfTLSIsSpokenAndEveryRefusalSaysWhoAndWhat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if c.want != "" && !strings.Contains(c.want, "says nothing") { // that one may be a server that starts
-				c.o.RetryFor = 20 * time.Second // a refusal must not be repeated
+				c.o.RetryFor = 2 * natstest.Patience // a refusal must not be repeated
 			}
 			began := time.Now()
 			nc, err := Connect(t.Context(), c.o)
@@ -64,7 +64,7 @@ func TestEveryKindOfTLSIsSpokenAndEveryRefusalSaysWhoAndWhat(t *testing.T) {
 			case c.want == "" || !strings.Contains(err.Error(), c.want):
 				t.Errorf("Connect = %v, want %q", err, c.want)
 			}
-			if took := time.Since(began); took > 15*time.Second {
+			if took := time.Since(began); took > natstest.Patience {
 				t.Errorf("a refusal was repeated for %s", took)
 			}
 		})
@@ -97,7 +97,7 @@ func TestReplacedCertificatesAreUsedAtTheNextConnectWithoutARestart(t *testing.T
 	s.Restart(after.Issue("server").Option(), after.Demand())
 	select {
 	case <-back:
-	case <-time.After(20 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Fatal("not connected again")
 	}
 }

@@ -369,7 +369,7 @@ func TestAnInterruptPausesAJobThatAnswersStatusAndTheSameCommandGoesOn(t *testin
 	}
 
 	cfg := config.NATS{URL: config.ServerURL(server.URL()), Stream: "DOCSPACE_BACKFILL_slow", SubjectPrefix: "docspace.backfill.slow", InboxPrefix: "_INBOX"}
-	waitUntil(t, "the job answers status", func() bool {
+	natstest.Eventually(t, "the job answers status", func() bool {
 		is, text, err := told(t, cfg)
 		if err != nil {
 			t.Fatal(err, text)

@@ -326,16 +326,7 @@ func (s *scene) state(t *testing.T, path string) string {
 // wait looks until something is so.
 func (s *scene) wait(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(30 * time.Second)
-	for !so() {
-		select {
-		case <-look.C:
-		case <-end:
-			t.Fatalf("waited half a minute until %s\n%s", what, s.log.String())
-		}
-	}
+	natstest.Eventually(t, what, so, &s.log)
 }
 
 // wantSaid holds which events about the connector's own work are stored, and

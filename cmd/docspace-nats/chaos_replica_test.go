@@ -136,7 +136,7 @@ func (r *replica) end() error {
 	r.mu.Unlock()
 	select {
 	case <-r.gone:
-	case <-time.After(time.Minute):
+	case <-time.After(natstest.Patience):
 		r.kill(context.Background(), 0)
 		<-r.gone
 		return fmt.Errorf("%s does not stop when asked to\n%s", r.name, r.log.tail())

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"docspace-nats/cmd/docspace-nats/config"
+	"docspace-nats/publisher/natstest"
 )
 
 var consumerTools = flag.String("consumers", "", "directory with nats and node_modules, made by make consumers, for the examples that need more than Go; without it they are skipped")
@@ -93,16 +94,7 @@ func (s *show) tells(title string) bool { return strings.Contains(s.out.String()
 // until looks until something is so.
 func (s *show) until(what string, so func() bool) {
 	s.a.t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(time.Minute)
-	for !so() {
-		select {
-		case <-look.C:
-		case <-end:
-			s.a.t.Fatalf("waited a minute until %s\n%s", what, s.out.String())
-		}
-	}
+	natstest.Eventually(s.a.t, what, so, &s.out)
 }
 
 // shows holds that the example tells of one upload and not of another, and ends it.

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/poller"
@@ -49,7 +48,7 @@ func TestAFullDiskIsToldOfAndTheWorkGoesOnByItselfWithNothingLostOrTwice(t *test
 	ended := make(chan error, 1)
 	go func() { ended <- c.watch(ctx) }()
 
-	within(t, "/readyz tells that the disk is full", func() bool {
+	natstest.Eventually(t, "/readyz tells that the disk is full", func() bool {
 		w := httptest.NewRecorder()
 		shown.handler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 		return w.Code == 503 && strings.Contains(w.Body.String(), "no space left") && strings.Contains(w.Body.String(), "free some room")
@@ -60,7 +59,7 @@ func TestAFullDiskIsToldOfAndTheWorkGoesOnByItselfWithNothingLostOrTwice(t *test
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "all is stored and /readyz says ok", func() bool {
+	natstest.Eventually(t, "all is stored and /readyz says ok", func() bool {
 		return c.local.Trouble() == nil && c.nc.IsConnected() && shown.ready() == nil && settled(c.schedule.Standings())
 	})
 	reader, err := readStream(t.Context(), c.local.URL(), c.ledger.Stream(), c.ledger.EventSubjects(), io.Discard)
@@ -88,16 +87,4 @@ func settled(folders []poller.Standing) bool {
 		}
 	}
 	return len(folders) > 0
-}
-
-func within(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within a minute: %s", what)
 }

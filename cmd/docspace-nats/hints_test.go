@@ -337,7 +337,7 @@ func TestAWebhookReachesTheStreamOverTheNetwork(t *testing.T) {
 		}
 	})
 	next := func() string {
-		m, err := events.Next(jetstream.FetchMaxWait(30 * time.Second))
+		m, err := events.Next(jetstream.FetchMaxWait(natstest.Patience))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -442,14 +442,5 @@ func (w *witness) read(t *testing.T, places map[string]string) {
 
 func (w *witness) wait(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(60 * time.Second)
-	for !so() {
-		select {
-		case <-look.C:
-		case <-end:
-			t.Fatalf("waited a minute until %s\n%s", what, w.log.String())
-		}
-	}
+	natstest.Eventually(t, what, so, &w.log)
 }

@@ -19,6 +19,7 @@ import (
 
 	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
+	"docspace-nats/publisher/natstest"
 )
 
 func TestAnAnswerThatIsNoFailureOfAMomentEndsTheReplayAndShowsNoSecret(t *testing.T) {
@@ -94,7 +95,7 @@ func TestAnEndpointThatIsAwayIsWaitedForAndItsSecretsAreNotShown(t *testing.T) {
 	go func() {
 		ended <- runReplay(ctx, r.config(), replayLine(t, "--to", server.URL+"/?key=hunter2", "--json"), &stdout, &stderr)
 	}()
-	waitUntil(t, "it says what fails", func() bool {
+	natstest.Eventually(t, "it says what fails", func() bool {
 		return strings.Contains(stderr.String(), "replay: "+server.URL+"/ does not take events: dial tcp ") && strings.Contains(stderr.String(), "trying again; without --job a stop forgets how far it came")
 	})
 	stop()

@@ -261,7 +261,7 @@ func TestAJobThatIsStoppedRemembersWhatTheEndpointHasConfirmed(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		go func() {
 			defer stop()
-			waitUntil(t, "events are confirmed", func() bool { return len(hook.received()) > 100 })
+			natstest.Eventually(t, "events are confirmed", func() bool { return len(hook.received()) > 100 })
 		}()
 		_, _, err := r.replayWithin(ctx, append(line, "--rate", "400")...)
 		const stopped = "stopped before the end of the range; the same command goes on"
@@ -289,7 +289,7 @@ func TestAJobGoesOnWithItsCommandOnlyAndKeepsItsEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		defer stop()
-		waitUntil(t, "the replay has begun", func() bool {
+		natstest.Eventually(t, "the replay has begun", func() bool {
 			info, err := os.Stat(file)
 			return err == nil && info.Size() > 0
 		})
@@ -338,7 +338,7 @@ func TestAReplayStoresEachEventOnceWhileTheConnectionBreaksAndTheServerRestarts(
 		after uint64
 		what  func()
 	}{{100 + r.rng.Uint64N(400), link.Cut}, {600 + r.rng.Uint64N(400), func() { r.server.Restart() }}, {1300 + r.rng.Uint64N(400), link.Cut}} {
-		waitUntil(t, "events are stored", func() bool {
+		natstest.Eventually(t, "events are stored", func() bool {
 			info, err := to.Info(t.Context())
 			return err == nil && info.State.Msgs >= trouble.after
 		})

@@ -7,12 +7,13 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
+
+	"docspace-nats/publisher/natstest"
 )
 
 func TestRunSaysAtOnceThatNATSDoesNotAnswerAndStopsWhenAsked(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(t), "run")
 	cmd.Env = environment("http://127.0.0.1:1", "sk-hunter2", "nats://127.0.0.1:1")

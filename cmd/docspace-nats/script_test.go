@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -181,14 +180,10 @@ func forgetScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 // waitCopied polls: the server copies in its own time.
 func waitCopied(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if copied, err := js.Stream(t.Context(), "DOCSPACE_MARKS"); err == nil && copied.CachedInfo().State.Msgs > 0 {
-			return
-		}
-	}
-	t.Fatal("no mark was copied within 20 s")
+	natstest.Eventually(t, "a mark is copied", func() bool {
+		copied, err := js.Stream(t.Context(), "DOCSPACE_MARKS")
+		return err == nil && copied.CachedInfo().State.Msgs > 0
+	})
 }
 
 func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStream {
@@ -202,7 +197,7 @@ func scriptJetStream(t *testing.T, ts *testscript.TestScript) jetstream.JetStrea
 
 func answeredScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, _ []string) {
-		waitUntil(t, "a connector answers and has polled every folder", func() bool {
+		natstest.Eventually(t, "a connector answers and has polled every folder", func() bool {
 			err := ts.Exec("docspace-nats", "status", "--attention", "--json")
 			return err == nil && strings.Contains(ts.ReadFile("stdout"), `"unknown": 0`)
 		})

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // A siemAckWait is short, since events in the hands of a killed pipeline come
@@ -57,7 +59,7 @@ func (l *siemLog) String() string {
 // says waits until a text was said so many times more than now.
 func (l *siemLog) says(t *testing.T, text string, times int) {
 	t.Helper()
-	timeout := time.NewTimer(time.Minute)
+	timeout := time.NewTimer(natstest.Patience)
 	defer timeout.Stop()
 	for want := strings.Count(l.String(), text) + times; ; {
 		l.mu.Lock()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // What a collector does with requests.
@@ -66,7 +68,7 @@ func (c *collector) open() {
 	c.t.Helper()
 	var listener net.Listener
 	var err error
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(natstest.Patience); time.Now().Before(deadline); {
 		if listener, err = net.Listen("tcp", c.addr); err == nil {
 			break
 		}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
 
@@ -255,16 +256,14 @@ func (r *rsyslog) start(t *testing.T) {
 		t.Fatalf("%s: %v\n%s", r.before, err, out)
 	}
 	r.process = start(t, exec.Command(r.path, "-n", "-f", r.config(), "-i", pid))
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if conn, err := net.Dial("tcp", "127.0.0.1:"+r.port); err == nil {
-			_ = conn.Close()
-			return
+	natstest.Eventually(t, "rsyslogd listens on port "+r.port, func() bool {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+r.port)
+		if err != nil {
+			return false
 		}
-	}
-	r.kill()
-	t.Fatalf("rsyslogd does not listen on port %s: %s", r.port, r.stderr.String())
+		_ = conn.Close()
+		return true
+	}, &r.stderr)
 }
 
 // holds waits for so many lines.

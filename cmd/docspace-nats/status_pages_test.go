@@ -63,7 +63,7 @@ func TestTenThousandFoldersComeInPagesThatFit(t *testing.T) {
 				return page
 			})
 		}()
-		waitUntil(t, "it listens", func() bool { return nc.NumSubscriptions() > 1 })
+		natstest.Eventually(t, "it listens", func() bool { return nc.NumSubscriptions() > 1 })
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestAnswersThatMakeNoSenseEndTheQuestions(t *testing.T) {
 			return []byte(text)
 		})
 	}()
-	waitUntil(t, "it listens", func() bool { return nc.NumSubscriptions() > 1 })
+	natstest.Eventually(t, "it listens", func() bool { return nc.NumSubscriptions() > 1 })
 	_ = nc.Flush()
 	for _, text := range []string{`{}`, `[]`, "\x00", `{"replica":{"id":"a","name":"a","replicas":1000000},"folders":[{"folder":5}],"more":true}`, `{"replica":{"id":"a"},"folders":[],"more":true}`} {
 		answers <- text

@@ -83,7 +83,7 @@ func TestTwoReplicasTellWhoPollsWhatAndWhenToWhoMayAsk(t *testing.T) {
 	cfg := config.NATS{URL: config.ServerURL(url), User: "monitor", Password: config.Secret(natsPasswords["monitor"]), Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: monitorInbox}
 	owners := make(map[string]bool)
 	var r statusReport
-	waitUntil(t, "both replicas own folders", func() bool {
+	natstest.Eventually(t, "both replicas own folders", func() bool {
 		var err error
 		var said string
 		r, said, err = told(t, cfg)
@@ -186,7 +186,7 @@ func (s *lookout) answersWith(t *testing.T, answer func(question []byte, most in
 	t.Helper()
 	before := s.c.nc.NumSubscriptions()
 	go func() { _ = s.c.ledger.Answer(t.Context(), answer) }()
-	waitUntil(t, "the connector listens", func() bool { return s.c.nc.NumSubscriptions() > before })
+	natstest.Eventually(t, "the connector listens", func() bool { return s.c.nc.NumSubscriptions() > before })
 	if err := s.c.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}

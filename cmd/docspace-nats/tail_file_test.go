@@ -68,7 +68,7 @@ func TestAFileThatWasRenamedIsMadeAnewOnSIGHUP(t *testing.T) {
 		b, _ := os.ReadFile(path)
 		return bytes.Count(b, []byte("\n"))
 	}
-	waitUntil(t, "the first events are there", func() bool { return lines() == 500 })
+	natstest.Eventually(t, "the first events are there", func() bool { return lines() == 500 })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestAFileThatWasRenamedIsMadeAnewOnSIGHUP(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The file is made anew with the first line that is written to it.
-	waitUntil(t, "the file is there again", func() bool {
+	natstest.Eventually(t, "the file is there again", func() bool {
 		r.store(1)
 		return lines() > 0
 	})
@@ -101,7 +101,7 @@ func TestAFullDiskTearsNoLineAndLosesNoEvent(t *testing.T) {
 	is := r.start("--durable", "siem", "--from", "beginning", "--file", path)
 	is.says("no space left on device; trying again")
 	var full string
-	waitUntil(t, "no line is torn between two attempts", func() bool {
+	natstest.Eventually(t, "no line is torn between two attempts", func() bool {
 		full = readFile(t, path)
 		return strings.HasSuffix(full, "\n")
 	})
@@ -133,7 +133,7 @@ func TestAFileThatIsTakenAwayIsMadeAnew(t *testing.T) {
 		b, _ := os.ReadFile(path)
 		return bytes.Count(b, []byte("\n"))
 	}
-	waitUntil(t, "the first events are there", func() bool { return lines() == 100 })
+	natstest.Eventually(t, "the first events are there", func() bool { return lines() == 100 })
 	r.acknowledged("siem")
 	before := readFile(t, path)
 	if err := os.Remove(path); err != nil {

@@ -75,7 +75,7 @@ func (r *tailReceiver) waitMore(n int) {
 // waitAll waits until every event was taken.
 func (r *tailReceiver) waitAll(rig *tailRig) {
 	r.t.Helper()
-	waitUntil(r.t, "every event is there", func() bool {
+	natstest.Eventually(r.t, "every event is there", func() bool {
 		if r.count() < len(rig.ids) {
 			return false
 		}
@@ -90,7 +90,7 @@ func (r *tailReceiver) waitAll(rig *tailRig) {
 // acknowledged holds that the stream would deliver nothing again.
 func (r *tailRig) acknowledged(durable string) {
 	r.t.Helper()
-	waitUntil(r.t, "everything is acknowledged", func() bool {
+	natstest.Eventually(r.t, "everything is acknowledged", func() bool {
 		consumer, err := r.js.Consumer(r.t.Context(), "DOCSPACE", durable)
 		return err == nil && consumer.CachedInfo().NumAckPending == 0 && consumer.CachedInfo().NumPending == 0
 	})

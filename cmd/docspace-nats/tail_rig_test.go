@@ -105,7 +105,7 @@ func (r *tailRig) flush() {
 	r.t.Helper()
 	select {
 	case <-r.js.PublishAsyncComplete():
-	case <-time.After(30 * time.Second):
+	case <-time.After(natstest.Patience):
 		r.t.Fatal("the stream does not take the events")
 	}
 }
@@ -198,7 +198,7 @@ func (is *tailing) finish() {
 		if err != nil {
 			is.t.Fatalf("%v\n%s", err, is.stderr.String())
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(natstest.Patience):
 		is.t.Fatalf("it does not end\n%s", is.stderr.String())
 	}
 }
@@ -206,20 +206,7 @@ func (is *tailing) finish() {
 // says waits until standard error has a text.
 func (is *tailing) says(text string) {
 	is.t.Helper()
-	waitUntil(is.t, "standard error says "+text, func() bool { return strings.Contains(is.stderr.String(), text) })
-}
-
-// waitUntil polls, for what other programs do in their own time.
-func waitUntil(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("%s: not after 30 s", what)
+	natstest.Eventually(is.t, "standard error says "+text, func() bool { return strings.Contains(is.stderr.String(), text) })
 }
 
 // A tailBuffer is written by one goroutine while another reads.

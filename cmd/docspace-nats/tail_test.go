@@ -15,6 +15,7 @@ import (
 
 	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
+	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
 
@@ -35,9 +36,9 @@ func TestTailFollowsUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 10)
 	is := r.start("--seq", "6")
-	waitUntil(t, "what is stored is printed", func() bool { return strings.Count(is.stdout.String(), "\n") == 5 })
+	natstest.Eventually(t, "what is stored is printed", func() bool { return strings.Count(is.stdout.String(), "\n") == 5 })
 	r.store(3)
-	waitUntil(t, "what comes is printed", func() bool { return strings.Count(is.stdout.String(), "\n") == 8 })
+	natstest.Eventually(t, "what comes is printed", func() bool { return strings.Count(is.stdout.String(), "\n") == 8 })
 	is.stop()
 	is.finish()
 	if diff := cmp.Diff(r.ids[5:], idsOf(t, is.stdout.String())); diff != "" {
@@ -223,7 +224,7 @@ func TestWhatComesWhileTheServerIsAskedForTheEndIsNotLeftOut(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go func() { _ = reader.Read(ctx, waiting) }()
-	waitUntil(t, "the server has nothing left", func() bool {
+	natstest.Eventually(t, "the server has nothing left", func() bool {
 		is, err := reader.Drained(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -264,10 +265,10 @@ func TestTailReadsFromTheConnectorOfThisMachine(t *testing.T) {
 	dir := t.TempDir()
 	address, key := startPortal(t, 1, 10)
 	p := start(t, exec.Command(program(t), "run"), "DOCSPACE_URL="+address, "DOCSPACE_API_KEY="+key, "NATS_DATA_DIR="+dir, "HTTP_ADDR=")
-	waitUntil(t, "it says where it is", func() bool { _, err := publisher.FindLocal(dir); return err == nil })
+	natstest.Eventually(t, "it says where it is", func() bool { _, err := publisher.FindLocal(dir); return err == nil })
 	cfg := config.NATS{Stream: "DOCSPACE", SubjectPrefix: "docspace", InboxPrefix: "_INBOX", DataDir: dir}
 	var stdout, stderr bytes.Buffer
-	waitUntil(t, "its stream is there", func() bool {
+	natstest.Eventually(t, "its stream is there", func() bool {
 		stdout.Reset()
 		return runTail(t.Context(), cfg, tailLine(t, "--from", "beginning", "--count", "10"), &stdout, &stderr) == nil
 	})

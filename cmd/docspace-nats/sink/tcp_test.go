@@ -58,7 +58,7 @@ func (p *peer) holds(done chan error, want bool) {
 		if (err == nil) != want {
 			p.t.Errorf("confirmed: %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Error("it waits")
 	}
 }
