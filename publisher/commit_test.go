@@ -189,7 +189,7 @@ func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
 	if _, err := b.sendEvents(t.Context(), j.nc, "half", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.nc.FlushTimeout(5 * time.Second); err != nil {
+	if err := j.nc.FlushTimeout(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
 	checkInvariants(t, j, 7)
@@ -219,7 +219,7 @@ func TestAPlainSubscriptionSeesEventsThatAreNeverStored(t *testing.T) {
 	if _, err := j.Commit(t.Context(), 7, events, stale, checkpointtest.After(mark, events)); !errors.Is(err, checkpoint.ErrConflict) {
 		t.Fatalf("commit over a stale mark: %v", err)
 	}
-	if msg, err := plain.NextMsg(5 * time.Second); err != nil || msg.Subject != events[0].NATSSubject("docspace") {
+	if msg, err := plain.NextMsg(natstest.Patience); err != nil || msg.Subject != events[0].NATSSubject("docspace") {
 		t.Fatalf("a plain subscription received %v, %v", msg, err)
 	}
 	if now := checkInvariants(t, j, 7); now.Accounted != 2 {

@@ -134,7 +134,7 @@ func TestABatchWhoseWriterIdledIsForgottenAndRepeatedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := forgotten.NextMsg(20 * time.Second); err != nil {
+	if _, err := forgotten.NextMsg(natstest.Patience); err != nil {
 		t.Fatalf("the server does not forget the batch: %v", err)
 	}
 	reply, err := j.nc.RequestMsg(c.b.commitMessage("idle", sent+1), answerWait)

@@ -201,7 +201,7 @@ func TestAReaderThatIsNoneAnswersNobody(t *testing.T) {
 		}
 	}
 	for {
-		msg, err := heard.NextMsg(10 * time.Second)
+		msg, err := heard.NextMsg(natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

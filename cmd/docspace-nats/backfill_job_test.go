@@ -195,8 +195,8 @@ func (a *archive) freshness(t *testing.T, nc *nats.Conn, rooms []int, enough fun
 	for !enough(len(took)) {
 		began := time.Now()
 		a.portal.Create(nil, rooms[len(took)%len(rooms)], "Plan.docx")
-		if _, err := arrived.NextMsg(30 * time.Second); err != nil {
-			t.Fatalf("no event of row %d after 30 s", len(took))
+		if _, err := arrived.NextMsg(natstest.Patience); err != nil {
+			t.Fatalf("no event of row %d after %s", len(took), natstest.Patience)
 		}
 		took = append(took, time.Since(began))
 	}
@@ -278,7 +278,11 @@ func TestAJobIsKilledAgainAndAgainAndStoresEachRowOnceWhileOtherRoomsStayFresh(t
 	t.Logf("%d rows in %s (%.0f rows/s with three kills), %.1f s of processor time since the last and %d MiB at most; freshness alone: 95 %% within %s, with the job beside: 95 %% of %d within %s, the last within %s",
 		*backfillRows, took.Round(time.Millisecond), float64(*backfillRows)/took.Seconds(), last.cpu(), last.peak()>>20,
 		at95(alone).Round(time.Millisecond), len(beside), at95(beside).Round(time.Millisecond), beside[len(beside)-1].Round(time.Millisecond))
-	if bound := 2 * max(at95(alone), interval); at95(beside) > bound {
+	times := time.Duration(2)
+	if *backfillRows < 100_000 { // some seconds, in which other tests begin and end
+		times = 5
+	}
+	if bound := times * max(at95(alone), interval); at95(beside) > bound {
 		t.Errorf("rows in other rooms were events within %s, want %s", at95(beside), bound)
 	}
 	connector.kill()

@@ -18,6 +18,7 @@ import (
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/publisher"
+	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
 
@@ -94,7 +95,7 @@ func TestTheConnectorsPermissionsAreEnough(t *testing.T) {
 	}
 	// What was refused without anybody waiting for an answer is told before
 	// the connection is closed.
-	if err := nc.FlushTimeout(5 * time.Second); err != nil {
+	if err := nc.FlushTimeout(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
 	nc.SetClosedHandler(func(*nats.Conn) { close(violations) })
@@ -154,7 +155,7 @@ func TestNoReaderSeesTheConnectorsAnswers(t *testing.T) {
 		if _, err := nc.SubscribeSync(inbox(t) + ".>"); err != nil {
 			t.Fatal(err)
 		}
-		if err := nc.FlushTimeout(5 * time.Second); err != nil {
+		if err := nc.FlushTimeout(natstest.Patience); err != nil {
 			t.Fatal(err)
 		}
 		if refused := errors.Is(nc.LastError(), nats.ErrPermissionViolation); refused == may {
@@ -319,7 +320,7 @@ func ask(t *testing.T, nc *nats.Conn, subject, body string) error {
 	}
 	answer := make(chan error, 1)
 	go func() {
-		msg, err := inbox.NextMsg(5 * time.Second)
+		msg, err := inbox.NextMsg(natstest.Patience)
 		if err == nil && strings.Contains(string(msg.Data), `"error"`) {
 			err = errors.New(string(msg.Data))
 		}

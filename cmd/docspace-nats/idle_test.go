@@ -71,7 +71,7 @@ func TestMarksOfIdleFoldersOutliveTheEvents(t *testing.T) {
 // awake lets something happen in every idle room and returns the events of it.
 func (h *hamlet) awake(t *testing.T) (ids []string) {
 	t.Helper()
-	if err := h.nc.FlushTimeout(time.Minute); err != nil { // who listens is known to the server
+	if err := h.nc.FlushTimeout(natstest.Patience); err != nil { // who listens is known to the server
 		t.Fatal(err)
 	}
 	for _, room := range h.idle {
@@ -85,7 +85,7 @@ func (h *hamlet) awake(t *testing.T) (ids []string) {
 // received are the ids of the events that were published so far, ascending.
 func (h *hamlet) received(t *testing.T, published *nats.Subscription) (ids []string) {
 	t.Helper()
-	if err := h.nc.FlushTimeout(time.Minute); err != nil {
+	if err := h.nc.FlushTimeout(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -93,7 +93,7 @@ func (h *hamlet) received(t *testing.T, published *nats.Subscription) (ids []str
 			slices.Sort(ids)
 			return ids
 		}
-		msg, err := published.NextMsg(time.Minute)
+		msg, err := published.NextMsg(natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -91,7 +91,7 @@ func (c Certificate) Files(t testing.TB) (cert, key string) {
 func (c Certificate) Option() Option {
 	return func(o *server.Options) {
 		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{c.TLS}, MinVersion: tls.VersionTLS12}
-		o.TLSTimeout = startup.Seconds()
+		o.TLSTimeout = Patience.Seconds()
 	}
 }
 

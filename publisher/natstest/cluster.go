@@ -59,13 +59,13 @@ func HubAndLeaf(t testing.TB) (hub, leaf *Server) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(startup); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); <-tick.C {
 		// Connected is not enough: the hub has to hear what the leaf answers to.
 		if account, err := js.AccountInfo(t.Context()); err == nil && account.Domain == "leaf" {
 			return hub, leaf
 		}
 	}
-	t.Fatalf("the leaf node's JetStream does not answer through the hub after %s", startup)
+	t.Fatalf("the leaf node's JetStream does not answer through the hub after %s", Patience)
 	return nil, nil
 }
 
@@ -106,14 +106,14 @@ func (c *ServerCluster) waitLeader(t testing.TB) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(startup); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); <-tick.C {
 		for _, s := range c.Servers {
 			if srv := s.Embedded(); srv.JetStreamIsLeader() && len(srv.JetStreamClusterPeers()) == len(c.Servers) {
 				return
 			}
 		}
 	}
-	t.Fatalf("the NATS cluster has no leader after %s", startup)
+	t.Fatalf("the NATS cluster has no leader after %s", Patience)
 }
 
 // freeAddresses reserves n loopback ports and gives them back just before use:

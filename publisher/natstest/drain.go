@@ -8,7 +8,7 @@ import (
 )
 
 // silence is after how long without a sign of a server a read fails.
-const silence = 10 * time.Second
+const silence = 15 * time.Second
 
 // Drain reads everything that was stored when the consumer was created, oldest
 // first, until read fails.

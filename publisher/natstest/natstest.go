@@ -15,10 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// startup bounds how long a server may take until it accepts connections. It
-// is generous because test machines are slow and shared.
-const startup = 30 * time.Second
-
 // An Option changes the options of a server before it starts.
 type Option func(*server.Options)
 
@@ -95,9 +91,9 @@ func (s *Server) start() {
 		s.t.Fatalf("start a NATS server: %v", err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(startup) {
+	if !srv.ReadyForConnections(Patience) {
 		srv.Shutdown()
-		s.t.Fatalf("a NATS server does not accept connections after %s", startup)
+		s.t.Fatalf("a NATS server does not accept connections after %s", Patience)
 	}
 	if addr, ok := srv.Addr().(*net.TCPAddr); ok && s.opts.Port <= 0 {
 		s.opts.Port = addr.Port

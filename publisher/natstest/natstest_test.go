@@ -48,13 +48,13 @@ func TestALinkIsSlowBreaksAndLosesAnswersWhenToldTo(t *testing.T) {
 	t.Parallel()
 	s := Run(t)
 	link := NewLink(t, s.URL())
-	nc := link.Conn(t, nats.Timeout(startup))
+	nc := link.Conn(t, nats.Timeout(Patience))
 	store(t, nc, 1)
 
 	const late = 200 * time.Millisecond
 	link.Delay(late)
 	began := time.Now()
-	if err := nc.FlushTimeout(startup); err != nil || time.Since(began) < 2*late {
+	if err := nc.FlushTimeout(Patience); err != nil || time.Since(began) < 2*late {
 		t.Errorf("an answer came after %s (%v), with %s each way", time.Since(began), err, late)
 	}
 	link.Delay(0)

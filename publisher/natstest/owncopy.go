@@ -53,7 +53,7 @@ func (c *ProcessCluster) consumerOn(ctx context.Context, of *ServerProcess, stre
 	}
 	for range tries {
 		consumer, err = js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-			FilterSubject: subjects, AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: startup,
+			FilterSubject: subjects, AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: Patience,
 		})
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			continue // who was paused a moment ago may have led the cluster, which elects another

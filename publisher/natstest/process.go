@@ -97,7 +97,7 @@ func (p *ServerProcess) Start() error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(startup)
+	deadline := time.Now().Add(Patience)
 	for {
 		if err := p.launch(binary); err != nil {
 			return err
@@ -156,7 +156,7 @@ func (p *ServerProcess) waitReady(deadline time.Time) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it does not answer after %s", startup)
+	return fmt.Errorf("it does not answer after %s", Patience)
 }
 
 // buildServer returns the path of the server binary. The go command keeps it in

@@ -59,7 +59,7 @@ func (c *ProcessCluster) waitReady(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), startup)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	err = poll(ctx, func(ctx context.Context) error {
 		_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: "READY", Replicas: len(c.Servers), Storage: jetstream.MemoryStorage})
@@ -74,7 +74,7 @@ func (c *ProcessCluster) waitReady(t testing.TB) {
 		})
 	}
 	if err != nil {
-		t.Fatalf("the NATS cluster keeps no stream after %s: %v", startup, err)
+		t.Fatalf("the NATS cluster keeps no stream after %s: %v", Patience, err)
 	}
 }
 
