@@ -20,6 +20,7 @@ import (
 type statusOptions struct {
 	folders   []string
 	limit     int
+	limited   func() bool // whether somebody said how many
 	watch     string
 	asJSON    bool
 	attention bool
@@ -92,9 +93,10 @@ func statusFlags(o *statusOptions) *pflag.FlagSet {
 	flags.SortFlags = false
 	folderFlag(flags, &o.folders, "only this folder id; may be repeated")
 	flags.BoolVar(&o.attention, "attention", false, "only folders that need attention; exit status 1 if somebody should look")
-	flags.IntVar(&o.limit, "limit", -1, "show so many folders; 0: all; 50 on a terminal, otherwise all")
+	flags.IntVar(&o.limit, "limit", 0, "show so many folders; 0: all; 50 on a terminal, otherwise all")
 	flags.StringVar(&o.watch, "watch", "", "show it again and again, until interrupted, after each `interval`")
-	flags.Lookup("limit").DefValue = "0" // which is not shown
+	limit := flags.Lookup("limit")
+	o.limited = func() bool { return limit.Changed }
 	flags.Lookup("watch").NoOptDefVal = watchDefault
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object; with --watch, one in each line")
 	return flags
@@ -110,14 +112,11 @@ func (o *statusOptions) check(stdout io.Writer) error {
 	if len(o.ids) > mostNamed {
 		errs = append(errs, fmt.Errorf("--folder: must be at most %d folders, got %d; leave it out for all", mostNamed, len(o.ids)))
 	}
-	if o.limit < -1 {
+	if o.limit < 0 {
 		errs = append(errs, fmt.Errorf("--limit: must not be negative, got %d", o.limit))
 	}
-	if o.limit == -1 {
-		o.limit = 0
-		if isTerminal(stdout) && !o.asJSON {
-			o.limit = statusLimit
-		}
+	if !o.limited() && isTerminal(stdout) && !o.asJSON {
+		o.limit = statusLimit
 	}
 	if o.watch != "" {
 		var err error
