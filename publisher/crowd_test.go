@@ -70,6 +70,7 @@ func (c *crowd) publish(t *testing.T, folders, commits, events int) {
 func TestManyProcessesCommitManyFoldersAtOnce(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
 		const processes, folders, commits, events = 16, 96, 3, 20
+		o.RetryFor = natstest.Patience
 		c := gather(t, processes, o)
 		c.publish(t, folders, commits, events)
 		if o.Commit == Atomic {
@@ -85,8 +86,8 @@ func TestManyProcessesCommitManyFoldersAtOnce(t *testing.T) {
 func TestCommitsWaitQuietlyWhileOthersHoldAllBatchesOpen(t *testing.T) {
 	t.Parallel()
 	const processes, folders, events = 12, 72, 40
-	const hang = 2 * time.Second
-	c := gather(t, processes, Options{}, func(o *server.Options) { o.JetStreamLimits.MaxBatchTimeout = hang })
+	const hang = 8 * time.Second
+	c := gather(t, processes, Options{RetryFor: natstest.Patience}, func(o *server.Options) { o.JetStreamLimits.MaxBatchTimeout = hang })
 	hanging := c.server.Conn(t)
 	begin := func(id string) string {
 		msg := nats.NewMsg("docspace.folder.999.file.created")

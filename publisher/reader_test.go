@@ -380,6 +380,10 @@ func TestWhatTheStreamDroppedBeforeItWasReadIsTold(t *testing.T) {
 	is.reader.Done(is.next(1, 10)...)
 	r.flush(is)
 	is.die()
+	natstest.Eventually(t, "the server forgets what the reader asked for", func() bool { // and delivers nothing to it
+		consumer, err := r.js.Consumer(t.Context(), "DOCSPACE", "siem")
+		return err == nil && consumer.CachedInfo().NumWaiting == 0
+	})
 	r.store(11, 100)
 	if _, err := r.js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "DOCSPACE", Subjects: []string{"docspace.>"}, MaxMsgs: 50}); err != nil {
 		t.Fatal(err)
