@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,9 @@ const confirmLag = 5 * time.Second
 // same process: behind a balancer of load this proves nothing.
 type tcpSink struct {
 	dialer   dialer
-	counted  bool // octet counting (RFC 6587), otherwise a line end
-	trusting bool // what was written counts as received
+	counted  bool          // octet counting (RFC 6587), otherwise a line end
+	trusting bool          // what was written counts as received
+	witness  time.Duration // witnessed, except in tests
 
 	conn    *watchedConn // nil while there is none
 	written bool         // something on it is not confirmed
@@ -80,7 +82,7 @@ func (s *tcpSink) connect(ctx context.Context) error {
 	}
 	// A receiver that refuses our certificate says so after the handshake is over
 	// for this side, and what it is sent until then would count as received.
-	if err := s.conn.stays(ctx, max(witnessed, time.Since(began))); err != nil {
+	if err := s.conn.stays(ctx, max(s.witnessing(), time.Since(began))); err != nil {
 		s.Reopen()
 		return err
 	}
@@ -109,7 +111,7 @@ func (s *tcpSink) Confirm(ctx context.Context) error {
 	err = s.conn.finish(ctx)
 	s.Reopen()
 	if err == nil {
-		err = witness.stays(ctx, witnessed)
+		err = witness.stays(ctx, s.witnessing())
 	}
 	if err != nil {
 		_ = witness.Close()
@@ -201,12 +203,17 @@ func (w *watchedConn) finish(ctx context.Context) error {
 // closed. A system closes all connections of a process that dies at once.
 const witnessed = 100 * time.Millisecond
 
+func (s *tcpSink) witnessing() time.Duration { return cmp.Or(s.witness, witnessed) }
+
 // stays reports whether the receiver keeps the connection for so long.
 func (w *watchedConn) stays(ctx context.Context, long time.Duration) error {
 	timer := time.NewTimer(long)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		if !established(w.Conn) {
+			return errClosed // which the goroutine that reads has not come to notice
+		}
 		return nil
 	case <-w.ended:
 		return fmt.Errorf("the receiver has ended the connection: %w", w.err)

@@ -1,10 +1,16 @@
 package sink
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // A peer is the other side of a tcpSink, played by hand.
@@ -58,7 +64,7 @@ func (p *peer) holds(done chan error, want bool) {
 		if (err == nil) != want {
 			p.t.Errorf("confirmed: %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(natstest.Patience):
 		p.t.Error("it waits")
 	}
 }
@@ -95,6 +101,7 @@ func TestAReceiverThatDiesWithSomethingUnreadHasNotConfirmed(t *testing.T) {
 func TestAReceiverThatDiesBeforeItWritesWhatItReadHasNotConfirmed(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t)
+	p.sink.witness = natstest.Patience // a system closes both at once, and this test may be held up in between
 	first := p.write()
 	done := p.confirm()
 	next := p.accept()
@@ -117,4 +124,36 @@ func TestAReceiverThatClosedBeforeItWasAskedHasNotConfirmed(t *testing.T) {
 	done := p.confirm() // whether or not the end has been noticed
 	go func() { _, _ = p.listener.Accept() }()
 	p.holds(done, false)
+}
+
+// A receiver says that it refuses a certificate when the handshake is over for the
+// other side.
+func TestARefusedCertificateIsNoticedBeforeAnythingIsWritten(t *testing.T) {
+	t.Parallel()
+	authority := natstest.NewAuthority(t)
+	pair, err := tls.LoadX509KeyPair(authority.Issue("receiver").Files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(authority.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	p := newPeer(t)
+	p.sink.trusting, p.sink.witness = true, natstest.Patience
+	p.sink.dialer.tls = func() (*tls.Config, error) { return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}, nil }
+	go func() {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}).Handshake()
+		_ = conn.Close()
+	}()
+	n, err := p.sink.Write(t.Context(), [][]byte{[]byte("one event")})
+	if n != 0 || err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("%d lines were written, %v", n, err)
+	}
 }
