@@ -7,10 +7,13 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // A tailReceiver takes lines as a syslog receiver does that writes what it read
@@ -29,8 +32,9 @@ type tailReceiver struct {
 
 // A tailLife is what ends when the receiver dies.
 type tailLife struct {
-	listener net.Listener
-	serving  sync.WaitGroup
+	listener  net.Listener
+	accepting sync.WaitGroup
+	serving   sync.WaitGroup
 
 	mu    sync.Mutex
 	dead  bool
@@ -46,24 +50,26 @@ func newTailReceiver(t *testing.T, secure *tls.Config, take func(*tailReceiver, 
 	return r
 }
 
+// live listens, at the same address as before. Should somebody else have taken it
+// meanwhile, it tries again for a while.
 func (r *tailReceiver) live() {
 	r.t.Helper()
-	listener, err := net.Listen("tcp", r.addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	var listener net.Listener
+	natstest.Eventually(r.t, "the receiver listens on "+r.addr, func() bool {
+		var err error
+		listener, err = net.Listen("tcp", r.addr)
+		return err == nil
+	})
 	r.addr = listener.Addr().String()
 	life := &tailLife{listener: listener}
 	r.alive = life
-	life.serving.Go(func() {
+	life.accepting.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			if !life.join(conn) {
-				return
-			}
+			life.join(conn)
 			if r.tls != nil {
 				conn = tls.Server(conn, r.tls)
 			}
@@ -75,32 +81,30 @@ func (r *tailReceiver) live() {
 	})
 }
 
-// kill closes everything at once, and what was read and not taken is lost.
+// kill closes everything, and what was read and not taken is lost. A system closes
+// all connections of a process at once; here the newest ones come first, so that
+// none that was opened to see this process go on outlives those before it.
 func (r *tailReceiver) kill() {
 	life := r.alive
 	if life == nil {
 		return
 	}
 	r.alive = nil
+	_ = life.listener.Close()
+	life.accepting.Wait()
 	life.mu.Lock()
 	life.dead = true
-	_ = life.listener.Close()
-	for _, conn := range life.conns {
+	for _, conn := range slices.Backward(life.conns) {
 		_ = conn.Close()
 	}
 	life.mu.Unlock()
 	life.serving.Wait()
 }
 
-func (l *tailLife) join(conn net.Conn) bool {
+func (l *tailLife) join(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead {
-		_ = conn.Close()
-		return false
-	}
 	l.conns = append(l.conns, conn)
-	return true
 }
 
 // keep writes a line to what survives, unless the receiver died meanwhile.
