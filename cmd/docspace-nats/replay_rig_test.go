@@ -87,11 +87,15 @@ type webhook struct {
 	busy     map[string]int // requests under way, of each folder
 	taken    chan struct{}  // has an element once events were taken
 	full     chan struct{}  // closed once it answers nobody
+	shut     chan struct{}  // requests wait until it is closed
+	came     chan struct{}  // has an element once a request came
 }
 
 func newWebhook(t *testing.T, seed uint64, fails float64) *webhook {
 	t.Helper()
-	h := &webhook{t: t, rng: rand.New(rand.NewPCG(seed, 2)), fails: fails, busy: make(map[string]int), taken: make(chan struct{}, 1), full: make(chan struct{}), most: math.MaxInt}
+	h := &webhook{t: t, rng: rand.New(rand.NewPCG(seed, 2)), fails: fails, busy: make(map[string]int), taken: make(chan struct{}, 1), full: make(chan struct{}), most: math.MaxInt,
+		shut: make(chan struct{}), came: make(chan struct{}, 1)}
+	close(h.shut)
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	h.url = server.URL + "/events?token=hunter2"
@@ -100,6 +104,11 @@ func newWebhook(t *testing.T, seed uint64, fails float64) *webhook {
 
 func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ids, folder := h.read(r)
+	select {
+	case h.came <- struct{}{}:
+	default:
+	}
+	<-h.shut
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r.Header.Get("Sender") != h.sender {
@@ -177,6 +186,14 @@ func (h *webhook) read(r *http.Request) (ids []string, folder string) {
 		ids, folder = append(ids, e.ID), e.PartitionKey
 	}
 	return ids, folder
+}
+
+// close keeps all requests waiting until open is called. The first must not have come.
+func (h *webhook) close() (open func()) {
+	h.shut = make(chan struct{})
+	open = sync.OnceFunc(func() { close(h.shut) })
+	h.t.Cleanup(open) // before the server is closed, which waits for requests
+	return open
 }
 
 // received is a copy of the ids that were taken.

@@ -230,7 +230,7 @@ func TestAReplayWithoutAJobTellsWhereToGoOn(t *testing.T) {
 		<-hook.taken
 		stop()
 	}()
-	_, stderr, err := r.replayWithin(ctx, "--to", hook.url, "--rate", "100", "--seq", "1..300")
+	_, stderr, err := r.replayWithin(ctx, "--to", hook.url, "--rate", "10", "--seq", "1..300")
 	if err == nil {
 		t.Fatalf("it was not stopped: %s", stderr)
 	}
@@ -261,9 +261,9 @@ func TestAJobThatIsStoppedRemembersWhatTheEndpointHasConfirmed(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		go func() {
 			defer stop()
-			natstest.Eventually(t, "events are confirmed", func() bool { return len(hook.received()) > 100 })
+			natstest.Eventually(t, "events are confirmed", func() bool { return len(hook.received()) > 50 })
 		}()
-		_, _, err := r.replayWithin(ctx, append(line, "--rate", "400")...)
+		_, _, err := r.replayWithin(ctx, append(line, "--rate", "100")...)
 		const stopped = "stopped before the end of the range; the same command goes on"
 		if err == nil || !strings.HasPrefix(err.Error(), stopped) {
 			t.Fatalf("stopped with %v", err)
@@ -294,7 +294,7 @@ func TestAJobGoesOnWithItsCommandOnlyAndKeepsItsEnd(t *testing.T) {
 			return err == nil && info.Size() > 0
 		})
 	}()
-	_, _, err := r.replayWithin(ctx, append(line, "--rate", "50")...)
+	_, _, err := r.replayWithin(ctx, append(line, "--rate", "10")...)
 	if err == nil || !strings.Contains(err.Error(), "the same command goes on") {
 		t.Fatalf("stopped with %v", err)
 	}
@@ -395,20 +395,26 @@ func TestAReplayIsNoFasterThanItShouldBe(t *testing.T) {
 	}
 }
 
+// moreThanInHand is more events than a replay reads before it has delivered any: those
+// in hand, and what the server has delivered besides.
+const moreThanInHand = replayWindow + 3000
+
 func TestAReplayThatHasDeliveredAllItReadWaitsForAServerThatIsAway(t *testing.T) {
 	t.Parallel()
-	r := newTailRig(t, 3000)
+	r := newTailRig(t, moreThanInHand)
 	hook := newWebhook(t, 1, 0)
+	open := hook.close()
 	link := natstest.NewLink(t, r.server.URL())
 	cfg := r.config()
 	cfg.URL = config.ServerURL(link.URL())
 	var stdout, stderr tailBuffer
 	ended := make(chan error, 1)
 	go func() {
-		ended <- runReplay(t.Context(), cfg, replayLine(t, "--to", hook.url, "--batch", "20", "--json"), &stdout, &stderr)
+		ended <- runReplay(t.Context(), cfg, replayLine(t, "--to", hook.url, "--json"), &stdout, &stderr)
 	}()
-	<-hook.taken
+	<-hook.came
 	link.Break()
+	open()
 	select {
 	case err := <-ended:
 		t.Fatalf("it ended: %v\n%s", err, stderr.String())
@@ -423,17 +429,18 @@ func TestAReplayThatHasDeliveredAllItReadWaitsForAServerThatIsAway(t *testing.T)
 
 func TestAReplayWhoseRangeIsDroppedBeforeItIsReadFails(t *testing.T) {
 	t.Parallel()
-	for name, purge := range map[string]jetstream.StreamPurgeOpt{"in part": jetstream.WithPurgeSequence(2990), "to the end": nil} {
+	for name, purge := range map[string]jetstream.StreamPurgeOpt{"in part": jetstream.WithPurgeSequence(moreThanInHand - 10), "to the end": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newTailRig(t, 3000)
+			r := newTailRig(t, moreThanInHand)
 			hook := newWebhook(t, 1, 0)
+			open := hook.close()
 			var stdout, stderr tailBuffer
 			ended := make(chan error, 1)
 			go func() {
-				ended <- runReplay(t.Context(), r.config(), replayLine(t, "--to", hook.url, "--job", "late", "--rate", "400", "--json"), &stdout, &stderr)
+				ended <- runReplay(t.Context(), r.config(), replayLine(t, "--to", hook.url, "--job", "late", "--json"), &stdout, &stderr)
 			}()
-			<-hook.taken
+			<-hook.came
 			stream, err := r.js.Stream(t.Context(), "DOCSPACE")
 			if err != nil {
 				t.Fatal(err)
@@ -445,9 +452,10 @@ func TestAReplayWhoseRangeIsDroppedBeforeItIsReadFails(t *testing.T) {
 			if err := stream.Purge(t.Context(), opts...); err != nil {
 				t.Fatal(err)
 			}
+			open()
 			err = <-ended
 			told := toldBy(t, stdout.String())
-			if err == nil || !strings.Contains(err.Error(), "the stream dropped them before they were read") || told.Finished || told.Dropped < uint64(3000-told.Sent-11) {
+			if err == nil || !strings.Contains(err.Error(), "the stream dropped them before they were read") || told.Finished || told.Dropped < uint64(moreThanInHand-told.Sent-11) {
 				t.Errorf("%v, %+v\n%s", err, told, stderr.String())
 			}
 			if names := r.consumers(); len(names) > 0 {
