@@ -27,6 +27,7 @@ import (
 // scripts, and for a portal and a naive connector in processes of their own.
 func TestMain(m *testing.M) {
 	_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" "+endsAtOnce))
+	usualPatience.page = 15 * time.Second // on a busy machine
 	code := 0
 	testscript.Main(roles{m}, map[string]func(){
 		"docspace-nats":  main,

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"docspace-nats/publisher/natstest"
 )
 
 // diskBytes is the size of the disk of TestAfterAPowerCutTheProgramGoesOn. It
@@ -106,7 +108,7 @@ func (d *blockDisk) copy(t *testing.T, p *process, to string) {
 	}
 	signal(syscall.SIGSTOP)
 	defer signal(syscall.SIGCONT)
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(natstest.Patience); time.Now().Before(deadline); {
 		before := d.written(t)
 		if out, err := exec.Command("cp", "--sparse=always", d.image, to).CombinedOutput(); err != nil {
 			t.Fatalf("cp: %v: %s", err, out)

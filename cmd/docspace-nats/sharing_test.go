@@ -130,7 +130,7 @@ func (h *house) release(key string) {
 // until waits for visits until something is so.
 func (h *house) until(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(2*time.Minute + time.Duration(*sharedRounds)**sharedInterval)
+	deadline := time.NewTimer(natstest.Patience + time.Duration(*sharedRounds)**sharedInterval)
 	defer deadline.Stop()
 	for {
 		h.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A telegrafLine is an event as the recipe writes it.
@@ -31,7 +32,7 @@ func TestSIEMTelegrafGoesOnAfterARestartWithoutReadingAgain(t *testing.T) {
 	s := newSIEMSource(t)
 	path := slim(t, "telegraf")
 	out := filepath.Join(t.TempDir(), "events.json")
-	s.consumer(t, "push.json", "siem-telegraf", siemAckWait)
+	s.consumer(t, "push.json", "siem-telegraf", time.Minute)
 	run := func() *process {
 		t.Helper()
 		return start(t, exec.Command(path, filepath.Join(siemDir, "telegraf", "docspace.conf")), "NATS_URL="+s.url, "TELEGRAF_FILE="+out)

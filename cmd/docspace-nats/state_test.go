@@ -26,6 +26,7 @@ func TestTheStateTellsWhetherTheWorkIsDone(t *testing.T) {
 	server := natstest.Run(t)
 	cfg := demoConfig(site.URL, portal.APIKey(), "")
 	cfg.NATS.URL = config.ServerURL(server.URL())
+	cfg.Poll.MaxInterval = time.Hour // nobody polls again, and none is late
 	shown, err := serveState("", zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestAnInterruptedVerificationSaysHowFarItCame(t *testing.T) {
 	env := a.environment(a.portal.APIKey(), server.URL())
 	start(t, exec.Command(program(t), "run", "--once"), env...).finish(t)
 	var stdout strings.Builder
-	cmd := exec.Command(program(t), "verify", "--requests-per-minute", "240")
+	cmd := exec.Command(program(t), "verify", "--requests-per-minute", "60")
 	cmd.Stdout = &stdout
 	p := start(t, cmd, env...)
 	if err := a.await(p, room, 3); err != nil {

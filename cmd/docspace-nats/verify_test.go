@@ -316,6 +316,7 @@ func TestWhatIsFoundWhileAConnectorRunsStandsOnReadyzAndInItsStatus(t *testing.T
 	if err := stream.DeleteMsg(t.Context(), 20); err != nil {
 		t.Fatal(err)
 	}
+	r.cfg.Poll.MaxInterval = time.Hour // nobody polls again, and none is late
 	c, err := connect(t.Context(), r.cfg, 0, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
