@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -180,9 +181,24 @@ func forgetScript(t *testing.T) func(*testscript.TestScript, bool, []string) {
 // waitCopied polls: the server copies in its own time.
 func waitCopied(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	natstest.Eventually(t, "a mark is copied", func() bool {
-		copied, err := js.Stream(t.Context(), "DOCSPACE_MARKS")
-		return err == nil && copied.CachedInfo().State.Msgs > 0
+	newest := func(stream string) ([]byte, error) {
+		s, err := js.Stream(t.Context(), stream)
+		if err != nil {
+			return nil, err
+		}
+		msg, err := s.GetLastMsgForSubject(t.Context(), "docspace.checkpoint.*")
+		if err != nil {
+			return nil, err
+		}
+		return msg.Data, nil
+	}
+	mark, err := newest("DOCSPACE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the newest mark is copied", func() bool {
+		copied, err := newest("DOCSPACE_MARKS")
+		return err == nil && bytes.Equal(copied, mark)
 	})
 }
 

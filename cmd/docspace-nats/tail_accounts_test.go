@@ -10,6 +10,7 @@ import (
 
 	"docspace-nats/cmd/docspace-nats/config"
 	"docspace-nats/publisher"
+	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
 
@@ -65,6 +66,10 @@ func TestTheReadersPermissionsAreEnoughForTail(t *testing.T) {
 	if err := reader.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	natstest.Eventually(t, "the server has looked at the acknowledgement", func() bool {
+		consumer, err := js.Consumer(t.Context(), "DOCSPACE", "siem")
+		return err == nil && consumer.CachedInfo().AckFloor.Consumer == 1
+	})
 	nc.Close()
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("reading a closed connection ended with %v", err)

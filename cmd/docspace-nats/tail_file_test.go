@@ -112,6 +112,7 @@ func TestAFullDiskTearsNoLineAndLosesNoEvent(t *testing.T) {
 	is.says("works again")
 	is.stop()
 	is.finish()
+	r.acknowledgedTo("siem", strings.Count(readFile(t, path), "\n"))
 	r.tail("--durable", "siem", "--no-follow", "--file", path)
 	got := readFile(t, path)
 	if !strings.HasPrefix(got, full) {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -93,6 +94,16 @@ func (r *tailRig) acknowledged(durable string) {
 	natstest.Eventually(r.t, "everything is acknowledged", func() bool {
 		consumer, err := r.js.Consumer(r.t.Context(), "DOCSPACE", durable)
 		return err == nil && consumer.CachedInfo().NumAckPending == 0 && consumer.CachedInfo().NumPending == 0
+	})
+}
+
+// acknowledgedTo waits until the server has looked at the acknowledgements of the
+// first events, which it does in its own time.
+func (r *tailRig) acknowledgedTo(durable string, seq int) {
+	r.t.Helper()
+	natstest.Eventually(r.t, fmt.Sprintf("the first %d events are acknowledged", seq), func() bool {
+		consumer, err := r.js.Consumer(r.t.Context(), "DOCSPACE", durable)
+		return err == nil && consumer.CachedInfo().AckFloor.Stream == uint64(seq)
 	})
 }
 

@@ -147,8 +147,10 @@ func TestADurableTailGoesOnWhereItStopped(t *testing.T) {
 	r := newTailRig(t, 30)
 	args := []string{"--durable", "siem", "--from", "beginning", "--no-follow"}
 	first, _ := r.tail(append(args, "--count", "12")...)
+	r.acknowledgedTo("siem", 12)
 	r.store(5)
 	second, _ := r.tail(args...)
+	r.acknowledged("siem")
 	third, _ := r.tail(args...)
 	if diff := cmp.Diff(r.ids, idsOf(t, first+second+third)); diff != "" || third != "" {
 		t.Errorf("(-want +got):\n%s", diff)
