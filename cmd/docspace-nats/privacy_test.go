@@ -347,6 +347,7 @@ var hintsAt = regexp.MustCompile(`"addr":"([^"]+)"[^\n]*"receiving hints"`)
 // hint posts what a portal posts, and what none should.
 func (w *witness) hint(t *testing.T, ctx context.Context) {
 	t.Helper()
+	w.wait(t, "hints are received", func() bool { return hintsAt.MatchString(w.log.String()) })
 	address := "http://" + hintsAt.FindStringSubmatch(w.log.String())[1]
 	told := make(chan struct{})
 	go func() {

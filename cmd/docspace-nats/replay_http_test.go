@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -87,16 +88,15 @@ func TestARefusalOfAllRequestsUnderWayIsToldOnce(t *testing.T) {
 func TestAnEndpointThatIsAwayIsWaitedForAndItsSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	r := newTailRig(t, 5)
-	server := httptest.NewServer(nil)
-	server.Close()
+	server := "http://" + nobody(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var stdout, stderr tailBuffer
 	ended := make(chan error, 1)
 	go func() {
-		ended <- runReplay(ctx, r.config(), replayLine(t, "--to", server.URL+"/?key=hunter2", "--json"), &stdout, &stderr)
+		ended <- runReplay(ctx, r.config(), replayLine(t, "--to", server+"/?key=hunter2", "--json"), &stdout, &stderr)
 	}()
 	natstest.Eventually(t, "it says what fails", func() bool {
-		return strings.Contains(stderr.String(), "replay: "+server.URL+"/ does not take events: dial tcp ") && strings.Contains(stderr.String(), "trying again; without --job a stop forgets how far it came")
+		return strings.Contains(stderr.String(), "replay: "+server+"/ does not take events: dial tcp ") && strings.Contains(stderr.String(), "trying again; without --job a stop forgets how far it came")
 	})
 	stop()
 	err := <-ended
@@ -109,6 +109,23 @@ func TestAnEndpointThatIsAwayIsWaitedForAndItsSecretsAreNotShown(t *testing.T) {
 	if told := toldBy(t, stdout.String()); told.Sent > 0 || told.Finished {
 		t.Errorf("it says %+v", told)
 	}
+}
+
+// nobody is an address at which nobody listens, nor will while the test runs: the
+// near end of a connection has it.
+func nobody(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 // answers is a receiver without a socket, for tests of time.
