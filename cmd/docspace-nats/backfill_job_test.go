@@ -38,15 +38,15 @@ type archive struct {
 	url    string
 
 	mu    sync.Mutex
-	pages map[int]map[string]int // of a folder's log, by key
-	came  chan struct{}          // closed at the next page
-	hold  func(key string)       // called before a page is answered, unless nil
+	pages map[int]map[string]int       // of a folder's log, by key
+	came  chan struct{}                // closed at the next page
+	hold  func(folder int, key string) // called before a page is answered
 }
 
 func newArchive(t *testing.T, seed uint64) *archive {
 	t.Helper()
 	t.Logf("seed %d", seed)
-	a := &archive{portal: docspacetest.New(docspacetest.Options{Seed: seed}), pages: make(map[int]map[string]int), came: make(chan struct{})}
+	a := &archive{portal: docspacetest.New(docspacetest.Options{Seed: seed}), pages: make(map[int]map[string]int), came: make(chan struct{}), hold: func(int, string) {}}
 	a.portal.OnRequest(func(r *http.Request) {
 		match := logRoute.FindStringSubmatch(r.URL.Path)
 		if match == nil {
@@ -54,10 +54,7 @@ func newArchive(t *testing.T, seed uint64) *archive {
 		}
 		folder, _ := strconv.Atoi(match[1])
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		a.note(folder, key)
-		if a.hold != nil {
-			a.hold(key)
-		}
+		a.note(folder, key)(folder, key)
 	})
 	server := httptest.NewServer(a.portal)
 	t.Cleanup(server.Close)
@@ -65,8 +62,8 @@ func newArchive(t *testing.T, seed uint64) *archive {
 	return a
 }
 
-// note counts a page.
-func (a *archive) note(folder int, key string) {
+// note counts a page, and returns what holds it.
+func (a *archive) note(folder int, key string) (hold func(folder int, key string)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.pages[folder] == nil {
@@ -75,6 +72,26 @@ func (a *archive) note(folder int, key string) {
 	a.pages[folder][key]++
 	close(a.came)
 	a.came = make(chan struct{})
+	return a.hold
+}
+
+// holdBy has something called before each page is answered.
+func (a *archive) holdBy(hold func(folder int, key string)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hold = hold
+}
+
+// atMost answers so many pages of a folder's log, and the others once it is lifted.
+// Whoever reads it is not over then, however late the test gets to what comes next.
+func (a *archive) atMost(ctx context.Context, folder, pages int) (lift func()) {
+	ctx, lift = context.WithCancel(ctx)
+	a.holdBy(func(of int, _ string) {
+		if n, _, _ := a.read(of); of == folder && n > pages {
+			<-ctx.Done()
+		}
+	})
+	return lift
 }
 
 // readBy returns how many pages a key has read.
@@ -119,13 +136,11 @@ func (a *archive) read(folder int) (n int, by int, came <-chan struct{}) {
 	return n, len(a.pages[folder]), a.came
 }
 
-// await waits until so many more pages of a folder's log were read.
-func (a *archive) await(p *process, folder, more int) error {
-	until, _, _ := a.read(folder)
-	until += more
+// await waits until so many pages of a folder's log were read.
+func (a *archive) await(p *process, folder, pages int) error {
 	for {
 		n, _, came := a.read(folder)
-		if n >= until {
+		if n >= pages {
 			return nil
 		}
 		select {
@@ -193,10 +208,20 @@ func (a *archive) freshness(t *testing.T, nc *nats.Conn, rooms []int, enough fun
 	}
 	defer func() { _ = arrived.Unsubscribe() }()
 	for !enough(len(took)) {
-		began := time.Now()
-		a.portal.Create(nil, rooms[len(took)%len(rooms)], "Plan.docx")
-		if _, err := arrived.NextMsg(natstest.Patience); err != nil {
-			t.Fatalf("no event of row %d after %s", len(took), natstest.Patience)
+		began, room := time.Now(), rooms[len(took)%len(rooms)]
+		a.portal.Create(nil, room, "Plan.docx")
+		rows := a.portal.Rows(room)
+		id := fmt.Sprintf("%d-%d", room, rows[len(rows)-1].ID)
+		for got := ""; got != id; { // a commit that is sent again brings what came before
+			msg, err := arrived.NextMsg(natstest.Patience)
+			if err != nil {
+				t.Fatalf("no event of row %d after %s", len(took), natstest.Patience)
+			}
+			e, err := schema.Decode(msg.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = e.ID
 		}
 		took = append(took, time.Since(began))
 	}
@@ -239,14 +264,18 @@ func TestAJobIsKilledAgainAndAgainAndStoresEachRowOnceWhileOtherRoomsStayFresh(t
 	go func() {
 		defer close(killed)
 		for range 3 {
+			pages, _, _ := a.read(large)
+			pages += 3 + rng.IntN(max(12, *backfillRows/400))
+			lift := a.atMost(t.Context(), large, pages+2)
 			p, err := launch(clone(job), env...)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			err = a.await(p, large, 3+rng.IntN(max(12, *backfillRows/400)))
+			err = a.await(p, large, pages)
 			<-time.After(time.Duration(rng.Int64N(int64(40 * time.Millisecond)))) // anywhere in a commit
 			p.kill()
+			lift()
 			if err != nil {
 				t.Error(err)
 				return
@@ -285,11 +314,14 @@ func TestAJobIsKilledAgainAndAgainAndStoresEachRowOnceWhileOtherRoomsStayFresh(t
 	if bound := times * max(at95(alone), interval); at95(beside) > bound {
 		t.Errorf("rows in other rooms were events within %s, want %s", at95(beside), bound)
 	}
+	live := *backfillRooms*20 + len(alone) + len(beside)
+	// Who listens hears of an event before the commit that stores it is over.
+	natstest.Eventually(t, "the rows in other rooms are stored", func() bool { return storedEvents(t, nc) >= live })
 	connector.kill()
 	a.holds(t, nc, "DOCSPACE_BACKFILL_history", "docspace.backfill.history", schema.Backfill, large)
 	a.holds(t, nc, "DOCSPACE", "docspace", "", rooms...)
 	verifies(t, env, *backfillRows, "--job", "history")
-	verifies(t, env, *backfillRooms*20+len(alone)+len(beside))
+	verifies(t, env, live)
 }
 
 // verifies holds that the command verify finds so many rows, and no difference.
@@ -329,11 +361,11 @@ func TestProcessesOfOneJobHelpEachOtherAndNoneEndsBeforeAllIsRead(t *testing.T) 
 	// The first has counted the folders and has read some pages, so the job is there. It
 	// gets no more until the other has its share.
 	const alone = folders + 2*share
-	a.hold = func(key string) {
+	a.holdBy(func(_ int, key string) {
 		if n, _ := a.readBy(keys[0]); key == keys[0] && n >= alone {
 			_ = a.awaitKey(t.Context(), keys[1], share)
 		}
-	}
+	})
 	var processes []*process
 	for i, key := range keys {
 		p := start(t, exec.Command(program(t), "backfill", "rooms", "--requests-per-minute", "2400"), a.environment(key, server.URL())...)
@@ -367,6 +399,7 @@ func TestAnInterruptPausesAJobThatAnswersStatusAndTheSameCommandGoesOn(t *testin
 	run := func(args ...string) *process {
 		return start(t, exec.Command(program(t), append([]string{"backfill"}, args...)...), env...)
 	}
+	goOn := a.atMost(t.Context(), room, 20)
 	p := run(strconv.Itoa(room), "--job", "slow", "--requests-per-minute", "240")
 	if err := a.await(p, room, 14); err != nil {
 		t.Fatal(err)
@@ -393,6 +426,7 @@ func TestAnInterruptPausesAJobThatAnswersStatusAndTheSameCommandGoesOn(t *testin
 		!strings.Contains(text, "go on with docspace-nats backfill --job slow") {
 		t.Errorf("%v\n%s", p.err, text)
 	}
+	goOn()
 	again := run(strconv.Itoa(room), "--job", "slow", "--requests-per-minute", "0")
 	again.finish(t)
 	if text := again.stderr.String(); !strings.Contains(text, " of them are stored; ") {

@@ -43,7 +43,7 @@ func TestOfTwoJobsOfOneNameThatBeginTogetherTheSecondIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	if err := other.work(ctx, first); err != nil {
 		t.Fatal(err)

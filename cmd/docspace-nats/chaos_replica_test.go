@@ -144,6 +144,14 @@ func (r *replica) end() error {
 	return r.err
 }
 
+// serves reports whether the process has got so far that it can be asked to stop, or
+// ended as it must not.
+func (r *replica) serves() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err != nil || r.log.address() != ""
+}
+
 func (r *replica) lastWords() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

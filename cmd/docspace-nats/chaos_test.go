@@ -153,6 +153,7 @@ func (s *storm) calm(t *testing.T) {
 		}
 	}
 	for _, r := range s.replicas {
+		natstest.Eventually(t, r.name+" serves its state", r.serves) // the others may have caught up without it
 		r.scrape(t.Context())
 		if err := r.end(); err != nil {
 			t.Errorf("%v (seed %d)", err, s.seed)

@@ -183,7 +183,8 @@ func TestEachUserMayDoItsPartAndNoMore(t *testing.T) {
 		}
 	}
 	consumer := func(name, filter string) string {
-		return fmt.Sprintf(`{"stream_name":"DOCSPACE","action":"create","config":{"name":%q,"filter_subject":%q,"ack_policy":"none","mem_storage":true,"num_replicas":1}}`, name, filter)
+		// It is there for as long as it takes to get to the requests that need it.
+		return fmt.Sprintf(`{"stream_name":"DOCSPACE","action":"create","config":{"name":%q,"filter_subject":%q,"ack_policy":"none","mem_storage":true,"num_replicas":1,"inactive_threshold":%d}}`, name, filter, natstest.Patience)
 	}
 	const api = "$JS.API."
 	type request struct{ subject, body string }
@@ -376,7 +377,7 @@ func natsServerWith(t *testing.T, opts *server.Options) (url string) {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	})
-	if !srv.ReadyForConnections(30 * time.Second) {
+	if !srv.ReadyForConnections(natstest.Patience) {
 		t.Fatal("the server does not accept connections")
 	}
 	return srv.ClientURL()

@@ -15,13 +15,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v3"
 
 	"docspace-nats/publisher"
+	"docspace-nats/publisher/natstest"
 	"docspace-nats/schema"
 )
 
@@ -256,7 +256,7 @@ func TestTheConsumersAreMadeAsTheirFilesSay(t *testing.T) {
 	for _, file := range []string{"pull.json", "push.json"} {
 		config := readFile(t, filepath.Join(siemDir, "consumers", file))
 		want := consumerFile(t, file)
-		answer, err := operator.Request("$JS.API.CONSUMER.DURABLE.CREATE.DOCSPACE."+want.Durable, fmt.Appendf(nil, `{"stream_name":"DOCSPACE","config":%s}`, config), 10*time.Second)
+		answer, err := operator.Request("$JS.API.CONSUMER.DURABLE.CREATE.DOCSPACE."+want.Durable, fmt.Appendf(nil, `{"stream_name":"DOCSPACE","config":%s}`, config), natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

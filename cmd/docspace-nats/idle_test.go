@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"net/http/httptest"
@@ -60,6 +61,7 @@ func TestMarksOfIdleFoldersOutliveTheEvents(t *testing.T) {
 
 	// A server that starts drops all that is older than max_age, marks, too.
 	h.waitExpired(t)
+	h.waitCopied(t)
 	h.server.Restart()
 	want = h.awake(t)
 	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
@@ -71,9 +73,7 @@ func TestMarksOfIdleFoldersOutliveTheEvents(t *testing.T) {
 // awake lets something happen in every idle room and returns the events of it.
 func (h *hamlet) awake(t *testing.T) (ids []string) {
 	t.Helper()
-	if err := h.nc.FlushTimeout(natstest.Patience); err != nil { // who listens is known to the server
-		t.Fatal(err)
-	}
+	h.waitConnected(t)
 	for _, room := range h.idle {
 		h.portal.Upload(nil, room, "after a long time.txt")
 		rows := h.portal.Rows(room)
@@ -117,6 +117,7 @@ type hamlet struct {
 	env    []string
 	server *natstest.ServerProcess
 	nc     *nats.Conn
+	js     jetstream.JetStream
 	stream jetstream.Stream
 	ledger *publisher.JetStream
 
@@ -139,11 +140,10 @@ func newHamlet(t *testing.T, lasts time.Duration) *hamlet {
 	if h.ledger, err = publisher.Open(t.Context(), h.nc, publisher.Options{MaxAge: lasts}); err != nil {
 		t.Fatal(err)
 	}
-	js, err := jetstream.New(h.nc)
-	if err != nil {
+	if h.js, err = jetstream.New(h.nc); err != nil {
 		t.Fatal(err)
 	}
-	if h.stream, err = js.Stream(t.Context(), h.ledger.Stream()); err != nil {
+	if h.stream, err = h.js.Stream(t.Context(), h.ledger.Stream()); err != nil {
 		t.Fatal(err)
 	}
 	// The stream is there already: the program itself creates none whose events
@@ -152,7 +152,7 @@ func newHamlet(t *testing.T, lasts time.Duration) *hamlet {
 	return h
 }
 
-// waitRead waits until the marks account for every row.
+// waitRead waits until the marks account for every row, and say that it was the last.
 func (h *hamlet) waitRead(t *testing.T) {
 	t.Helper()
 	h.wait(t, func() bool {
@@ -161,12 +161,43 @@ func (h *hamlet) waitRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if mark.Accounted < h.portal.Count(room) {
+			if mark.Accounted < h.portal.Count(room) || mark.State != checkpoint.Watching {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// waitCopied waits until the server has copied the newest mark of each folder, which it
+// does in its own time.
+func (h *hamlet) waitCopied(t *testing.T) {
+	t.Helper()
+	copies, err := h.js.Stream(t.Context(), h.ledger.Stream()+"_MARKS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.wait(t, func() bool {
+		for _, room := range h.portal.Rooms() {
+			subject := fmt.Sprintf("docspace.checkpoint.%d", room)
+			mark, err := h.stream.GetLastMsgForSubject(t.Context(), subject)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copied, err := copies.GetLastMsgForSubject(t.Context(), subject)
+			if err != nil || !bytes.Equal(copied.Data, mark.Data) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// waitConnected waits until the server that runs now knows who listens. That the
+// connection is lost to the one before may not have been noticed yet.
+func (h *hamlet) waitConnected(t *testing.T) {
+	t.Helper()
+	h.wait(t, func() bool { return h.nc.FlushTimeout(natstest.Patience) == nil })
 }
 
 // waitExpired waits until the stream has marks only.
@@ -221,9 +252,10 @@ func TestARoomMadeBetweenTwoRunsIsReadFromItsFirstRowThoughNoMarkIsLeft(t *testi
 	h.env = append(h.env, "DOCSPACE_START=now")
 	start(t, exec.Command(program(t), "run", "--once"), h.env...).finish(t)
 	ended := time.Now()
+	h.waitCopied(t)
 	h.wait(t, func() bool { return time.Since(ended) > lasts })
 	h.server.Restart()
-	h.wait(t, h.nc.IsConnected)
+	h.waitConnected(t)
 	info, err := h.stream.Info(t.Context(), jetstream.WithSubjectFilter("docspace.checkpoint.*"))
 	if err != nil || len(info.State.Subjects) != 0 {
 		t.Fatalf("marks are left: %v, %v", info, err)
