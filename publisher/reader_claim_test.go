@@ -110,7 +110,7 @@ func TestOfReadersThatStartAtTheSameMomentOneGoesOn(t *testing.T) {
 			conns := c.conns(t)
 			plainStream(t, conns[0], "DOCSPACE", "docspace")
 			for round := range 5 {
-				o := ReaderOptions{Stream: "DOCSPACE", Subjects: []string{"docspace.folder.>"}, Durable: fmt.Sprintf("siem%d", round), patience: time.Second, silent: 20 * time.Second}
+				o := ReaderOptions{Stream: "DOCSPACE", Subjects: []string{"docspace.folder.>"}, Durable: fmt.Sprintf("siem%d", round), patience: time.Second, silent: 10 * time.Second}
 				if c.consumer {
 					js, err := jetstream.New(conns[0])
 					if err != nil {
