@@ -85,13 +85,13 @@ func TestWhatAReplicaPulledAndDoesNotTakeIsLeftToOthers(t *testing.T) {
 	if _, err := busy.Take(t.Context(), queue.Quiet); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*busy.lasts)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	seen := make(map[int]bool)
 	for len(seen) < all-1 {
 		l, err := idle.Take(ctx, queue.Quiet)
 		if err != nil {
-			t.Fatalf("after fifteen times the lease %d of %d folders were handed out: %v", len(seen), all-1, err)
+			t.Fatalf("%d of %d folders were handed out: %v", len(seen), all-1, err)
 		}
 		seen[l.Folder()] = true
 	}

@@ -16,17 +16,28 @@ import (
 	"docspace-nats/publisher/natstest"
 )
 
-// shortly are options of a durable reader that waits for others only shortly,
-// and whose requests for messages live as shortly as can be.
-func (r *readerRig) shortly(durable string) ReaderOptions {
+// patient are options of a durable reader that waits for others as long as it takes.
+func (r *readerRig) patient(durable string) ReaderOptions {
 	o := r.options(durable)
-	o.pull, o.patience = 2500*time.Millisecond, otherReaderTold+300*time.Millisecond
+	o.patience = natstest.Patience
 	return o
 }
 
-// refused opens a reader, which another one must keep out.
+// shortly are those whose requests for messages live as shortly as can be, too.
+func (r *readerRig) shortly(durable string) ReaderOptions {
+	o := r.patient(durable)
+	o.pull = 2500 * time.Millisecond
+	return o
+}
+
+// refusedAfter is how long a reader waits that is not let in.
+const refusedAfter = otherReaderTold + 300*time.Millisecond
+
+// refused opens a reader, which another one must keep out, however long that one
+// takes to answer.
 func (r *readerRig) refused(nc *nats.Conn, o ReaderOptions) {
 	r.t.Helper()
+	o.patience, o.silent = refusedAfter, natstest.Patience
 	if _, err := OpenReader(r.t.Context(), nc, o); err == nil || !strings.Contains(err.Error(), "consumer "+o.Durable+" of stream DOCSPACE: another process reads with it") {
 		r.t.Errorf("a second reader got %v", err)
 	}
@@ -41,6 +52,16 @@ func (r *readerRig) requestsEnd(durable string) {
 	})
 }
 
+// forgotten waits until the server knows that a reader which has ended does not
+// listen any more.
+func (r *readerRig) forgotten(is *reading) {
+	r.t.Helper()
+	natstest.Eventually(r.t, "nobody listens", func() bool {
+		_, err := r.js.Conn().Request(is.reader.claimant.subject, nil, time.Second)
+		return errors.Is(err, nats.ErrNoResponders)
+	})
+}
+
 func TestASecondReaderIsRefusedWhileTheFirstWaitsForItsTarget(t *testing.T) {
 	t.Parallel()
 	r := newReaderRig(t)
@@ -51,6 +72,7 @@ func TestASecondReaderIsRefusedWhileTheFirstWaitsForItsTarget(t *testing.T) {
 	first.reader.Done(first.next(1, 2)...) // it was not disturbed
 	r.flush(first)
 	first.die()
+	r.forgotten(first)
 	o := r.shortly("siem")
 	o.silent = natstest.Patience
 	began := time.Now()
@@ -88,7 +110,7 @@ func TestOfReadersThatStartAtTheSameMomentOneGoesOn(t *testing.T) {
 			conns := c.conns(t)
 			plainStream(t, conns[0], "DOCSPACE", "docspace")
 			for round := range 5 {
-				o := ReaderOptions{Stream: "DOCSPACE", Subjects: []string{"docspace.folder.>"}, Durable: fmt.Sprintf("siem%d", round), patience: time.Second}
+				o := ReaderOptions{Stream: "DOCSPACE", Subjects: []string{"docspace.folder.>"}, Durable: fmt.Sprintf("siem%d", round), patience: time.Second, silent: 10 * time.Second}
 				if c.consumer {
 					js, err := jetstream.New(conns[0])
 					if err != nil {
@@ -123,17 +145,25 @@ func sameServer(t *testing.T, servers ...*natstest.Server) (conns []*nats.Conn) 
 }
 
 // startTogether opens a reader on each connection, and returns how many could be
-// opened, and why the others could not.
+// opened, and why the others could not. Where all are so slow that each waits for
+// another one for longer than it may, they begin again, as processes would.
 func startTogether(t *testing.T, conns []*nats.Conn, o ReaderOptions) (in int, out []error) {
 	t.Helper()
 	errs := make([]error, len(conns))
 	var ready, done sync.WaitGroup
+	var reads atomic.Bool // one of them
 	ready.Add(len(conns))
 	for i, nc := range conns {
 		done.Go(func() {
 			ready.Done()
 			ready.Wait()
-			_, errs[i] = OpenReader(t.Context(), nc, o)
+			for last, deadline := false, time.Now().Add(natstest.Patience); !last && time.Now().Before(deadline); {
+				last = reads.Load()
+				if _, errs[i] = OpenReader(t.Context(), nc, o); errs[i] == nil {
+					reads.Store(true)
+					return
+				}
+			}
 		})
 	}
 	done.Wait()
@@ -155,6 +185,7 @@ func TestAReaderThatDoesNotAnswerIsFollowedAndDoesNotReadBesideTheNextOne(t *tes
 	r.store(1, 3)
 	link := natstest.NewLink(t, r.server.URL())
 	o := r.shortly("siem")
+	o.patience = refusedAfter
 	first := r.read(link.Conn(t, nats.NoEcho()), o)
 	first.reader.Done(first.next(1, 1)...)
 	r.flush(first)
@@ -237,8 +268,9 @@ func TestWithoutThePermissionToSpeakRequestsForMessagesAreTheSign(t *testing.T) 
 				}
 			}))
 		}
-		o := r.shortly("siem")
+		o := r.patient("siem")
 		o.silent = natstest.Patience
+		o.pull = natstest.Patience // between two requests there is a moment without
 		began := time.Now()
 		first := r.read(conn(), o)
 		if took := time.Since(began); took > o.silent {

@@ -47,6 +47,9 @@ func (r *readerRig) steal(ctx context.Context) {
 	}
 }
 
+// waitsForThem is in what a reader tells that cannot put a consumer back.
+const waitsForThem = "for them to come again"
+
 // optionsWithThief returns those of a durable reader, from whom messages are
 // stolen while it waits for them to come again.
 func (r *readerRig) optionsWithThief(ackWait time.Duration) ReaderOptions {
@@ -57,7 +60,7 @@ func (r *readerRig) optionsWithThief(ackWait time.Duration) ReaderOptions {
 	told := o.Told
 	o.Told = func(text string) {
 		told(text)
-		if r.hasTold("waiting 3s for them") {
+		if r.hasTold(waitsForThem) {
 			thieves.Go(func() {
 				ctx, end := context.WithTimeout(r.t.Context(), ackWait)
 				defer end()
@@ -81,7 +84,7 @@ func TestWithoutTheCallThatPutsAConsumerBackTheOrderHoldsAllTheSame(t *testing.T
 	r.store(301, 400)
 	second := r.readWithoutReset(r.conn(), o)
 	second.reader.Done(second.next(51, 350)...)
-	if !r.hasTold("waiting 3s for them") {
+	if !r.hasTold(waitsForThem) {
 		t.Error("nobody was told why nothing happens")
 	}
 	second.drained()
@@ -143,16 +146,20 @@ func TestWhatIsPurgedWhileItIsGatheredDoesNotStandForWhatIsToCome(t *testing.T) 
 		t.Fatal(err)
 	}
 	found := make(map[uint64]arrival)
-	complete := func(want bool) {
+	complete := func() bool {
 		t.Helper()
 		if err := second.fetch(t.Context(), found); err != nil {
 			t.Fatal(err)
 		}
-		if is, err := second.owesNothing(t.Context(), found); err != nil || is != want {
-			t.Errorf("%d of 150 were gathered: complete is %t, %v", len(found), is, err)
+		is, err := second.owesNothing(t.Context(), found)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return is
 	}
-	complete(false)
+	if complete() {
+		t.Errorf("%d of 150 were gathered, and that is all", len(found))
+	}
 	stream, err := r.js.Stream(t.Context(), "DOCSPACE")
 	if err != nil {
 		t.Fatal(err)
@@ -163,5 +170,5 @@ func TestWhatIsPurgedWhileItIsGatheredDoesNotStandForWhatIsToCome(t *testing.T) 
 	if is, err := second.owesNothing(t.Context(), found); err != nil || is {
 		t.Errorf("without 101 to 150: complete is %t, %v", is, err)
 	}
-	complete(true)
+	natstest.Eventually(t, "all that is left is gathered", complete)
 }

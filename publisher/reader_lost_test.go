@@ -81,6 +81,7 @@ func TestAnotherStreamOfTheSameNameIsNotTakenForTheOneBefore(t *testing.T) {
 	case <-time.After(natstest.Patience):
 		t.Errorf("it goes on; told %q", r.told)
 	}
+	natstest.Eventually(t, "the publisher is back", func() bool { _, err := r.js.AccountInfo(t.Context()); return err == nil })
 	consumer, err := r.js.Consumer(t.Context(), "DOCSPACE", "siem")
 	if err != nil {
 		t.Fatal(err)
@@ -104,14 +105,7 @@ func TestAPurgeWhileAReaderIsBehindLeavesItAtTheEnd(t *testing.T) {
 		if err := stream.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for quiet := false; !quiet; {
-			select {
-			case d := <-is.from:
-				is.reader.Done(d)
-			case <-time.After(time.Second): // what was under way has come
-				quiet = true
-			}
-		}
+		is.takeAll() // what was under way
 		is.drained()
 	}
 }

@@ -120,9 +120,21 @@ func (r *Replicas) Run(ctx context.Context) error {
 		case <-beat.C:
 			r.say(r.me)
 			if r.j.nc.IsConnected() {
-				r.forget()
+				r.check(connected)
 			}
 		}
+	}
+}
+
+// check drops the replicas that are silent, unless it was this one that was cut off,
+// of which it may not have heard yet.
+func (r *Replicas) check(connected <-chan nats.Status) {
+	select {
+	case <-connected:
+		r.remember()
+		r.say(r.me)
+	default:
+		r.forget()
 	}
 }
 

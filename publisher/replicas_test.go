@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"docspace-nats/publisher/natstest"
 )
@@ -24,6 +27,24 @@ func TestAReplicaThatWasCutOffTakesNoRequestsOfTheOthers(t *testing.T) {
 	other.until(t, 2)
 	if told := cut.all(); !slices.Equal(told, []int{1, 2}) {
 		t.Errorf("the replica that was cut off counted %v, want 1, then 2", told)
+	}
+}
+
+// It is connected again at the moment at which it looks who is silent.
+func TestAReplicaDropsNobodyBeforeItKnowsThatItWasCutOff(t *testing.T) {
+	t.Parallel()
+	r := join(t, natstest.Run(t).URL(), Options{}).j.Replicas("", func(int) {})
+	r.others["another"] = sighting{at: time.Now().Add(-2 * replicaSilent)}
+	connected := make(chan nats.Status, 1)
+	connected <- nats.CONNECTED
+	r.check(connected)
+	if n := r.Count(); n != 2 {
+		t.Errorf("%d replicas are counted, want 2", n)
+	}
+	r.others["another"] = sighting{at: time.Now().Add(-2 * replicaSilent)}
+	r.check(connected)
+	if n := r.Count(); n != 1 {
+		t.Errorf("of two replicas one has died, and %d are counted", n)
 	}
 }
 

@@ -43,26 +43,29 @@ func TestOpenWaitsForAClusterThatHasNoLeader(t *testing.T) {
 	t.Parallel()
 	cluster := natstest.Cluster(t, 3)
 	open(t, cluster.Conn(t), Options{Replicas: 3})
-	nc := cluster.Servers[0].Conn(t, nats.IgnoreDiscoveredServers())
-	cluster.Servers[1].Shutdown()
-	cluster.Servers[2].Shutdown()
+	leads := max(0, slices.IndexFunc(cluster.Servers, func(s *natstest.Server) bool { return s.Embedded().JetStreamIsLeader() }))
+	kept, other, leader := cluster.Servers[(leads+1)%3], cluster.Servers[(leads+2)%3], cluster.Servers[leads]
+	nc := kept.Conn(t, nats.IgnoreDiscoveredServers())
+	other.Shutdown()
+	leader.Shutdown()
+	natstest.Eventually(t, "the server that is left leads nobody", func() bool { return !kept.Embedded().JetStreamIsLeader() })
 	before := nc.Stats().OutMsgs
 	opened := make(chan error, 1)
 	go func() {
-		_, err := Open(t.Context(), nc, Options{Replicas: 3})
+		_, err := Open(t.Context(), nc, Options{Replicas: 3, RetryFor: natstest.Patience})
 		opened <- err
 	}()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for nc.Stats().OutMsgs < before+2 { // it has asked a second time
+	for nc.Stats().OutMsgs < before+2 { // it has begun
 		select {
 		case err := <-opened:
 			t.Fatalf("it did not wait: %v", err)
 		case <-tick.C:
 		}
 	}
-	cluster.Servers[1].Restart()
-	cluster.Servers[2].Restart()
+	other.Restart()
+	leader.Restart()
 	if err := <-opened; err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"docspace-nats/checkpoint"
 	"docspace-nats/poller/queue"
@@ -203,22 +204,38 @@ func TestEveryReplicaAnswersAndOnlyWhoAsksHears(t *testing.T) {
 // replying lets a replica answer until the test ends, and returns once it listens.
 func replying(t *testing.T, j *JetStream, answer func([]byte, int) []byte) {
 	t.Helper()
-	before := j.nc.NumSubscriptions()
+	probe, listens := nuid.Next(), make(chan struct{}, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- j.Answer(ctx, answer) }()
+	go func() {
+		ended <- j.Answer(ctx, func(question []byte, most int) []byte {
+			if string(question) != probe {
+				return answer(question, most)
+			}
+			select {
+			case listens <- struct{}{}:
+			default:
+			}
+			return nil
+		})
+	}()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	for j.nc.NumSubscriptions() == before {
-		pause(t.Context(), time.Millisecond)
-	}
-	if err := j.nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	natstest.Eventually(t, "the replica listens", func() bool {
+		if err := j.nc.PublishRequest(j.questions(), j.questions()+"."+probe, []byte(probe)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-listens:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // Whoever may ask could otherwise make a connector store what it wants.

@@ -57,7 +57,7 @@ func put(t *testing.T, q queue.Queue, lane queue.Lane, folders ...int) {
 
 func take(t *testing.T, q queue.Queue, lane queue.Lane, want int) queue.Lease {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	l, err := q.Take(ctx, lane)
 	for ; err != nil; l, err = q.Take(ctx, lane) {
