@@ -1,10 +1,12 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"testing"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,8 +60,10 @@ func exercise(t *testing.T, nc *nats.Conn, o Options, create func(t *testing.T, 
 	})
 }
 
+// open waits longer for servers than real programs do, unless it is told how long.
 func open(t testing.TB, nc *nats.Conn, o Options) *JetStream {
 	t.Helper()
+	o.RetryFor = cmp.Or(o.RetryFor, natstest.Patience)
 	j, err := Open(t.Context(), nc, o)
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +91,11 @@ func following(prev checkpoint.Mark, n int) []schema.Event {
 // stream. Where there are replicas it asks the leader for one after the other:
 // a consumer may live on one that lags.
 func storedIDs(ctx context.Context, j *JetStream, folder int) (ids []string, err error) {
-	stream, err := j.js.Stream(ctx, j.o.Stream)
-	if err != nil {
+	var stream jetstream.Stream
+	if err := j.untilLed(ctx, func() (err error) {
+		stream, err = j.js.Stream(ctx, j.o.Stream)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	take := func(data []byte) error {
@@ -105,7 +112,7 @@ func storedIDs(ctx context.Context, j *JetStream, folder int) (ids []string, err
 	}
 	next := messageQuery{NextOf: j.eventsOf(folder) + ">", Seq: 1}
 	for {
-		msg, err := j.get(ctx, j.o.Stream, next)
+		msg, err := getUntilLed(ctx, j, next)
 		if err != nil || msg == nil {
 			return ids, err
 		}
@@ -114,6 +121,18 @@ func storedIDs(ctx context.Context, j *JetStream, folder int) (ids []string, err
 		}
 		next.Seq = msg.seq + 1
 	}
+}
+
+// getUntilLed asks again while there is no leader.
+func getUntilLed(ctx context.Context, j *JetStream, q messageQuery) (msg *message, err error) {
+	err = backoff.Retry(func() error {
+		msg, err = j.get(ctx, j.o.Stream, q)
+		if err != nil && verdictOf(err) == never {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(jittered(j.o.RetryFor), ctx))
+	return msg, err
 }
 
 // eachMessage calls f with every message there is.

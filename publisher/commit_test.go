@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,36 +104,41 @@ func TestACommitWaitsForARestartingServer(t *testing.T) {
 func TestTwoWritersAndAServerKilledUnderThemStoreEveryRowOnceInOrder(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
 		server := natstest.Process(t)
-		const rows = 3000
 		var writers sync.WaitGroup
-		done := make(chan struct{})
+		var killed atomic.Bool // for the last time
 		for range 2 {
 			j := open(t, server.Conn(t), o)
-			writers.Go(func() { publishUpTo(t, j, 7, rows) })
-		}
-		go func() {
-			writers.Wait()
-			close(done)
-		}()
-		for kills := 0; ; kills++ {
-			select {
-			case <-done:
-				if kills == 0 {
-					t.Error("the server was never killed")
+			writers.Go(func() {
+				for rows := 500; !t.Failed(); rows += 500 {
+					last := killed.Load()
+					publishUpTo(t, j, 7, rows)
+					if last {
+						return
+					}
 				}
-				checkInvariants(t, open(t, server.Conn(t), o), 7)
-				return
-			case <-time.After(150 * time.Millisecond):
-				if kills < 6 {
-					server.Restart()
-				}
-			}
+			})
 		}
+		watcher := open(t, server.Conn(t), o)
+		mark := checkpoint.Mark{Folder: 7}
+		for range 6 {
+			natstest.Eventually(t, "more rows are published", func() bool {
+				now, err := watcher.Mark(t.Context(), 7)
+				more := err == nil && now.Accounted > mark.Accounted+100
+				if more {
+					mark = now
+				}
+				return more
+			})
+			server.Restart()
+		}
+		killed.Store(true)
+		writers.Wait()
+		checkInvariants(t, open(t, server.Conn(t), o), 7)
 	})
 }
 
 // publishUpTo does what a poller does: start from the mark, commit, and start
-// again from the mark after a conflict.
+// again from the mark after a conflict. The folder has so many rows, or more.
 func publishUpTo(t *testing.T, j *JetStream, folder, rows int) {
 	for size := 1; ; size = size%97 + 13 {
 		mark, err := j.Mark(t.Context(), folder)
@@ -140,7 +146,7 @@ func publishUpTo(t *testing.T, j *JetStream, folder, rows int) {
 			t.Errorf("mark: %v", err)
 			return
 		}
-		if mark.Accounted == rows {
+		if mark.Accounted >= rows {
 			return
 		}
 		events := following(mark, min(size, rows-mark.Accounted))
@@ -156,7 +162,7 @@ func TestALeaderStoppedUnderTwoWritersCostsNoRow(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
 		cluster := natstest.Cluster(t, 3)
 		const rows = 2000
-		o.Replicas, o.RetryFor = 3, time.Minute
+		o.Replicas = 3
 		var writers sync.WaitGroup
 		for range 2 {
 			j := open(t, cluster.Conn(t), o)
@@ -167,10 +173,11 @@ func TestALeaderStoppedUnderTwoWritersCostsNoRow(t *testing.T) {
 			mark, err := watcher.Mark(t.Context(), 7)
 			return err == nil && mark.Accounted > 100
 		})
-		leader := cluster.StreamLeader("DOCSPACE")
-		if leader == nil {
-			t.Fatal("no server leads the stream")
-		}
+		var leader *natstest.Server
+		natstest.Eventually(t, "a server leads the stream", func() bool {
+			leader = cluster.StreamLeader("DOCSPACE")
+			return leader != nil
+		})
 		leader.Restart()
 		writers.Wait()
 		checkInvariants(t, watcher, 7)
@@ -179,7 +186,8 @@ func TestALeaderStoppedUnderTwoWritersCostsNoRow(t *testing.T) {
 
 func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
 	t.Parallel()
-	j := open(t, natstest.Run(t).Conn(t), Options{})
+	// The server must not forget the batch before it was looked for.
+	j := open(t, natstest.Run(t, func(o *server.Options) { o.JetStreamLimits.MaxBatchTimeout = natstest.Patience }).Conn(t), Options{})
 	mark := push(t, j, checkpoint.Mark{Folder: 7}, 2)
 	events := following(mark, 100)
 	b, err := j.encode(7, events, mark, checkpointtest.After(mark, events))
@@ -193,7 +201,7 @@ func TestNothingOfACommitIsVisibleBeforeItsMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkInvariants(t, j, 7)
-	reply, err := j.nc.RequestMsg(b.commitMessage("half", 101), 5*time.Second)
+	reply, err := j.nc.RequestMsg(b.commitMessage("half", 101), natstest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,11 +247,21 @@ func TestACommitWhoseContextEndsInTheMiddleStoresAllOrNothing(t *testing.T) {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("commit: %v", err)
 		}
+		awaitSent(t, j)
 		now := checkInvariants(t, j, 7)
 		if err == nil && now.Revision == mark.Revision {
 			t.Fatal("a commit that succeeded is not stored")
 		}
 		mark = now
+	}
+}
+
+// awaitSent waits until the stream has taken or refused all that was sent: a commit
+// that was given up may still be on its way, and what is sent later comes after it.
+func awaitSent(t *testing.T, j *JetStream) {
+	t.Helper()
+	if err := j.Probe(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -302,7 +320,7 @@ func TestAServerAtItsStorageLimitCostsNoRowAndRepeatsNone(t *testing.T) {
 	inBothModes(t, func(t *testing.T, o Options) {
 		server := natstest.Run(t, func(o *server.Options) { o.JetStreamMaxStore = 256 << 10 })
 		nc := server.Conn(t)
-		drop := ballast(t, nc, 160<<10)
+		drop := ballast(t, nc, 168<<10) // the limit lies well inside a commit, in both modes
 		j := open(t, nc, o)
 		// The copy of the marks grows in its own time, which would move the limit.
 		if err := j.js.DeleteStream(t.Context(), j.copyName()); err != nil {

@@ -77,7 +77,7 @@ func TestConnectWaitsForAServerOnlyIfAskedTo(t *testing.T) {
 		defer close(restarted)
 		s.Restart()
 	}()
-	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), RetryFor: time.Minute})
+	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), RetryFor: natstest.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,16 +179,15 @@ func TestAServerInLameDuckModeHandsItsClientsOverAndNothingIsLost(t *testing.T) 
 	t.Cleanup(nc.Close)
 	j := open(t, nc, Options{Replicas: 3})
 	mark := push(t, j, checkpoint.Mark{Folder: 7}, 10)
-	left := make(chan struct{})
+	before, left := nc.ConnectedServerId(), make(chan struct{})
 	for _, s := range cluster.Servers {
-		if s.Embedded().ID() == nc.ConnectedServerId() {
+		if s.Embedded().ID() == before {
 			go func() {
 				defer close(left)
 				s.Embedded().LameDuckShutdown()
 			}()
 		}
 	}
-	before := nc.ConnectedServerId()
 	for gone := false; !gone || nc.ConnectedServerId() == before; {
 		mark = push(t, j, mark, 10)
 		select {

@@ -377,6 +377,7 @@ func TestADedupCommitWhoseContextEndsAnywhereIsGoneOnWith(t *testing.T) {
 			mark = next
 			events = following(mark, 400)
 		case errors.Is(err, context.DeadlineExceeded):
+			awaitSent(t, j)
 			if mark, err = j.Mark(t.Context(), 7); err != nil {
 				t.Fatal(err)
 			}

@@ -96,13 +96,19 @@ func TestCredentialsThatExpireWhileConnectedGiveWayToTheNewOnes(t *testing.T) {
 	t.Parallel()
 	operator := natstest.NewOperator(t)
 	s := natstest.Run(t, operator.Option())
-	file := write(t, operator.Credentials(time.Now().Add(2*time.Second)))
+	var file string
 	changes := make(chan error, 64)
-	nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), Credentials: file, Changed: func(_ bool, err error) { changes <- err }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
+	lasts := time.Second
+	natstest.Eventually(t, "a connection before the credentials expire", func() bool {
+		lasts *= 2
+		file = write(t, operator.Credentials(time.Now().Add(lasts)))
+		nc, err := Connect(t.Context(), ConnectOptions{URL: s.URL(), Credentials: file, Changed: func(_ bool, err error) { changes <- err }})
+		if err != nil {
+			return false
+		}
+		t.Cleanup(nc.Close)
+		return true
+	})
 	if err := os.WriteFile(file, operator.Credentials(time.Time{}), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestTheEmbeddedServerListensOnLoopbackOnly(t *testing.T) {
 	if ip := net.ParseIP(u.Hostname()); !ip.IsLoopback() {
 		t.Errorf("it listens on %s", u.Hostname())
 	}
-	nc, err := nats.Connect(l.URL())
+	nc, err := nats.Connect(l.URL(), nats.Timeout(natstest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestALocalServerTakesAnotherPortWhenItsOwnIsTaken(t *testing.T) {
 	if strings.HasSuffix(local.URL(), fmt.Sprint(":", port)) {
 		t.Fatalf("listens on %s, which is taken", local.URL())
 	}
-	nc, err := nats.Connect(local.URL())
+	nc, err := nats.Connect(local.URL(), nats.Timeout(natstest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,11 +64,13 @@ func TestAFullDiskStopsTheEmbeddedServerAndRoomStartsItWithNothingLostOrTwice(t 
 			if err := os.Remove(ballast); err != nil {
 				t.Fatal(err)
 			}
-			natstest.Eventually(t, "the server is back", func() bool { return l.Trouble() == nil && j.nc.IsConnected() })
-			if !said.has(LocalInfo, "stores again") || l.URL() != url {
-				t.Errorf("%s became %s; said %v", url, l.URL(), &said)
+			natstest.Eventually(t, "the server says that it is back", func() bool {
+				return said.has(LocalInfo, "stores again") && l.Trouble() == nil && j.nc.IsConnected()
+			}, &said)
+			if l.URL() != url {
+				t.Errorf("%s became %s", url, l.URL())
 			}
-			j.o.RetryFor = time.Minute
+			j.o.RetryFor = natstest.Patience
 			mark := checkInvariants(t, j, 7)
 			push(t, j, mark, 100)
 			checkInvariants(t, j, 7)
@@ -110,7 +112,7 @@ func TestAtItsSizeLimitTheEmbeddedServerRefusesAndTakesWhatComesOnceThereIsRoom(
 	for i := range events {
 		events[i].Data.Feed.Title = strings.Repeat("x", 2000)
 	}
-	j.o.RetryFor = 15 * time.Second
+	j.o.RetryFor = natstest.Patience // until it is refused: at first the server may say nothing
 	if _, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events)); err == nil || !strings.Contains(err.Error(), "make room, or raise the limit") {
 		t.Fatalf("at the limit: %v", err)
 	}
@@ -120,7 +122,6 @@ func TestAtItsSizeLimitTheEmbeddedServerRefusesAndTakesWhatComesOnceThereIsRoom(
 	if err := stream(t, j).Purge(t.Context(), jetstream.WithPurgeSubject("docspace.folder.8.>")); err != nil {
 		t.Fatal(err)
 	}
-	j.o.RetryFor = time.Minute
 	if mark, err := j.Commit(t.Context(), 7, events, mark, checkpointtest.After(mark, events)); err != nil || mark.Accounted != 1000 {
 		t.Fatalf("with room: %v", err)
 	}
@@ -190,9 +191,12 @@ func TestARepairThatFindsItsPortTakenSaysSoAndGoesOn(t *testing.T) {
 	}
 	t.Cleanup(l.Shutdown)
 	address := strings.TrimPrefix(l.URL(), "nats://")
-	l.failed <- "critical write error"
 	var taken net.Listener
 	natstest.Eventually(t, "the port is taken by another", func() bool {
+		select {
+		case l.failed <- "critical write error": // again where the server was quicker
+		default:
+		}
 		taken, err = net.Listen("tcp", address)
 		return err == nil
 	})

@@ -87,9 +87,10 @@ func (c Certificate) Files(t testing.TB) (cert, key string) {
 	return keep(t, c.Cert), keep(t, c.Key)
 }
 
-// Option makes a server speak TLS with this certificate.
+// Option makes a server speak TLS with this certificate, on the address it is for.
 func (c Certificate) Option() Option {
 	return func(o *server.Options) {
+		o.Host = "127.0.0.1"
 		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{c.TLS}, MinVersion: tls.VersionTLS12}
 		o.TLSTimeout = Patience.Seconds()
 	}

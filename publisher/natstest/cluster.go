@@ -28,8 +28,7 @@ func Cluster(t testing.TB, n int, options ...Option) *ServerCluster {
 		c.Servers = append(c.Servers, Run(t, func(o *server.Options) {
 			o.ServerName = fmt.Sprintf("n%d", i+1)
 			o.Cluster.Name = "test"
-			o.Cluster.Host = "127.0.0.1"
-			o.Cluster.Port = routes[i].Port
+			o.Cluster.Host, o.Cluster.Port = routes[i].IP.String(), routes[i].Port
 			o.Routes = server.RoutesFromStr(join(routes))
 			for _, option := range options {
 				option(o)
@@ -47,7 +46,7 @@ func HubAndLeaf(t testing.TB) (hub, leaf *Server) {
 	address := freeAddresses(t, 1)
 	hub = Run(t, func(o *server.Options) {
 		o.ServerName, o.JetStreamDomain = "hub", "hub"
-		o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", address[0].Port
+		o.LeafNode.Host, o.LeafNode.Port = address[0].IP.String(), address[0].Port
 	})
 	leaf = Run(t, func(o *server.Options) {
 		o.ServerName, o.JetStreamDomain = "leaf", "leaf"
@@ -122,7 +121,7 @@ func freeAddresses(t testing.TB, n int) []*net.TCPAddr {
 	t.Helper()
 	addresses := make([]*net.TCPAddr, n)
 	for i := range addresses {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback(), "0"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func (l *Link) accept() {
 			continue
 		}
 		pumps.Go(func() { l.pump(client, server, l.up) })
-		pumps.Go(func() { l.pump(server, client, l.down) })
+		pumps.Go(func() { l.pump(server, client, l.downward()) })
 	}
 }
 
@@ -185,20 +186,34 @@ func (l *Link) up(to net.Conn, b []byte) error {
 	return err
 }
 
-func (l *Link) down(to net.Conn, b []byte) error {
-	if l.drops(b) {
-		return nil
+// longestDrop is of how many bytes a text to drop from may be.
+const longestDrop = 256
+
+// downward forwards what a server sent on one connection. It remembers the end of
+// that: the text to drop from may arrive in two parts.
+func (l *Link) downward() func(to net.Conn, b []byte) error {
+	var before []byte
+	return func(to net.Conn, b []byte) error {
+		if l.drops(before, b) {
+			return nil
+		}
+		before = slices.Concat(before, b)
+		before = before[max(0, len(before)-longestDrop):]
+		_, err := to.Write(b)
+		return err
 	}
-	_, err := to.Write(b)
-	return err
 }
 
-func (l *Link) drops(b []byte) bool {
+// drops reports whether b is not to be forwarded, which came after before.
+func (l *Link) drops(before, b []byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dropping && l.dropFrom != "" && bytes.Contains(b, []byte(l.dropFrom)) {
-		l.dropping = true
-		l.lost++
+	if !l.dropping && l.dropFrom != "" {
+		before = before[max(0, len(before)-len(l.dropFrom)+1):] // one that was forwarded as a whole does not count
+		if bytes.Contains(slices.Concat(before, b), []byte(l.dropFrom)) {
+			l.dropping = true
+			l.lost++
+		}
 	}
 	return l.dropping
 }

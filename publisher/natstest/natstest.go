@@ -1,7 +1,8 @@
 // Package natstest runs real NATS servers for tests: one or a cluster, in this
 // process or in processes that can be killed, and links to them that fail.
-// Every server listens on loopback only, on a port the system chooses, stores
-// under t.TempDir() unless it is told where, and is gone when the test ends.
+// Every server listens on loopback only, on an address of its own where the system
+// has several and on a port the system chooses, stores under t.TempDir() unless it is
+// told where, and is gone when the test ends.
 package natstest
 
 import (
@@ -30,12 +31,14 @@ type Server struct {
 func Run(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	opts := &server.Options{
-		Host:      "127.0.0.1",
+		Host:      loopback(),
 		Port:      server.RANDOM_PORT,
 		JetStream: true,
 		StoreDir:  t.TempDir(),
 		NoLog:     true,
 		NoSigs:    true,
+
+		AuthTimeout: Patience.Seconds(),
 	}
 	for _, option := range options {
 		option(opts)
@@ -104,6 +107,7 @@ func (s *Server) start() {
 func connect(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(url, append([]nats.Option{
+		nats.Timeout(Patience),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(20 * time.Millisecond),
 		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),

@@ -11,10 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// tries is how often a consumer is created until chance puts it on the server
-// that was asked for, one of three.
-const tries = 200
-
 // OwnCopy reads what one server has stored of a stream, oldest first: through a
 // consumer that lives on this server, while all others are paused, so that what
 // is read can only come from there. The stream should be current everywhere,
@@ -43,30 +39,35 @@ func (p *ServerProcess) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume ends Pause.
 func (p *ServerProcess) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// consumerOn creates consumers with a single copy until one is on the server,
-// over a connection to it.
+// consumerOn creates consumers with a single copy until chance puts one on the
+// server, over a connection to it. Who was paused a moment ago may have led the
+// cluster, which answers nothing until it has elected another.
 func (c *ProcessCluster) consumerOn(ctx context.Context, of *ServerProcess, stream, subjects string) (consumer jetstream.Consumer, done func(), err error) {
 	nc := of.Conn(of.t)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, nil, err
 	}
-	for range tries {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	err = poll(ctx, func(ctx context.Context) error {
+		var err error
 		consumer, err = js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 			FilterSubject: subjects, AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: Patience,
 		})
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			continue // who was paused a moment ago may have led the cluster, which elects another
-		}
 		if err != nil {
-			break
+			return err
 		}
 		info := consumer.CachedInfo()
 		if info.Cluster != nil && info.Cluster.Leader == of.name {
-			return consumer, nc.Close, nil
+			return nil
 		}
 		_ = js.DeleteConsumer(ctx, stream, info.Name)
+		return errors.New("no consumer can be placed there")
+	})
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
 	}
-	nc.Close()
-	return nil, nil, errors.Join(err, errors.New("no consumer can be placed there"))
+	return consumer, nc.Close, nil
 }

@@ -22,6 +22,7 @@ import (
 type ServerProcess struct {
 	t     testing.TB
 	name  string // empty outside a cluster
+	host  string
 	dir   string // where it stores
 	ports string // where it says its port
 	port  int
@@ -44,7 +45,7 @@ func Process(t testing.TB, args ...string) *ServerProcess {
 }
 
 func newProcess(t testing.TB, dir string, args ...string) *ServerProcess {
-	p := &ServerProcess{t: t, dir: dir, ports: t.TempDir(), args: args}
+	p := &ServerProcess{t: t, host: loopback(), dir: dir, ports: t.TempDir(), args: args}
 	t.Cleanup(p.Kill)
 	return p
 }
@@ -54,7 +55,7 @@ func (p *ServerProcess) Name() string { return p.name }
 
 // URL is the address for clients. It stays the same over Restart.
 func (p *ServerProcess) URL() string {
-	return "nats://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
+	return "nats://" + net.JoinHostPort(p.host, strconv.Itoa(p.port))
 }
 
 // PID is the process id of the running server.
@@ -120,7 +121,7 @@ func (p *ServerProcess) launch(binary string) error {
 	}
 	log, ended := new(bytes.Buffer), make(chan struct{})
 	cmd := exec.Command(binary, append([]string{
-		"--addr", "127.0.0.1", "--port", port, "--jetstream",
+		"--addr", p.host, "--port", port, "--jetstream",
 		"--store_dir", p.dir, "--ports_file_dir", p.ports,
 	}, p.args...)...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -78,18 +78,24 @@ func (c *ProcessCluster) waitReady(t testing.TB) {
 	}
 }
 
-// Leader returns the server that leads a stream.
-func (c *ProcessCluster) Leader(ctx context.Context, nc *nats.Conn, stream string) (*ServerProcess, error) {
-	info, err := state(ctx, nc, stream)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range c.Servers {
-		if s.name == info.Cluster.Leader {
-			return s, nil
+// Leader returns the server that leads a stream, once there is one.
+func (c *ProcessCluster) Leader(ctx context.Context, nc *nats.Conn, stream string) (leader *ServerProcess, err error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	err = poll(ctx, func(ctx context.Context) error {
+		info, err := state(ctx, nc, stream)
+		if err != nil {
+			return err
 		}
-	}
-	return nil, fmt.Errorf("stream %s: no leader", stream)
+		for _, s := range c.Servers {
+			if s.name == info.Cluster.Leader {
+				leader = s
+				return nil
+			}
+		}
+		return fmt.Errorf("stream %s: no leader", stream)
+	})
+	return leader, err
 }
 
 // WaitCurrent waits until every server has all of a stream.
