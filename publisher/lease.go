@@ -103,8 +103,15 @@ func (l *lease) Hint() (rows, tries int) { return l.rows, l.tries }
 //
 // The server hands out first what was given back, and only then what is new. So
 // while something new waits, a folder goes behind it as a new message.
+//
+// When ctx is over, this process is about to end, and the server still has its
+// requests: it would hand the folder to those, where it stays until the lease lapses.
+// So it waits until they are gone.
 func (l *lease) Return(ctx context.Context, lane queue.Lane, after time.Duration) error {
 	defer l.end()
+	if ctx.Err() != nil {
+		after = max(after, handOver)
+	}
 	stays, last := lane == l.lane, uint64(0)
 	if stays && (l.behind == 0 || lane == queue.Hinted) {
 		return l.giveBack(after)

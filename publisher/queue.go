@@ -49,6 +49,7 @@ const (
 	queueWait = 10 * time.Second       // for one call to the server
 	openWait  = 2 * time.Second        // for the calls that begin to pull, before they are repeated
 	closeWait = 500 * time.Millisecond // until the server has what was given back
+	handOver  = 250 * time.Millisecond // until it has none of our requests any more
 )
 
 // A Queue implements queue.Queue on a stream named <stream>_POLL.

@@ -201,3 +201,37 @@ func TestReplicasShareAgainSoonAfterAServerStoodStill(t *testing.T) {
 		all(natstest.Patience, "later")
 	}
 }
+
+// A replica that ends gives its folders back while the server still has its requests.
+func TestAFolderThatIsGivenBackAtTheEndIsNotHandedToWhoEnds(t *testing.T) {
+	t.Parallel()
+	server := natstest.Run(t)
+	for folder := 1; folder <= 20; folder++ {
+		q, next := join(t, server.URL(), Options{}), join(t, server.URL(), Options{})
+		q.lasts, next.lasts = natstest.Patience, natstest.Patience
+		if err := q.Put(t.Context(), folder, queue.Active); err != nil {
+			t.Fatal(err)
+		}
+		ending, end := context.WithCancel(t.Context())
+		leased, err := q.Take(ending, queue.Active)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.waitAsked(t, queue.Active)
+		end()
+		if err := leased.Return(ending, queue.Active, 0); err != nil {
+			t.Fatal(err)
+		}
+		q.Close()
+
+		ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience/2)
+		if leased, err = next.Take(ctx, queue.Active); err != nil {
+			t.Fatalf("folder %d was not handed to the next replica: %v", folder, err)
+		}
+		cancel()
+		if err := leased.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		next.Close()
+	}
+}
