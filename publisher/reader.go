@@ -285,7 +285,9 @@ func (r *Reader) Drained(ctx context.Context) (bool, error) {
 	return at.NumPending == 0 && at.NumAckPending == 0 && (r.o.Durable != "" || at.Delivered.Consumer <= place.taken.Load()), nil
 }
 
-// Flush makes sure that the server has every acknowledgement.
+// Flush makes sure that the server has every acknowledgement, and gives it time to
+// heed them: it does so after it has said that it has them, and who reads on before
+// that gets some messages again.
 func (r *Reader) Flush(ctx context.Context) error {
 	if r.o.Durable == "" {
 		return nil
@@ -295,7 +297,23 @@ func (r *Reader) Flush(ctx context.Context) error {
 	if err := r.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("acknowledge: %w; the last events will come again", err)
 	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !r.heeded(ctx) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	return nil
+}
+
+// heeded reports whether the consumer counts as done what is. It is of no use to wait
+// when it cannot be asked.
+func (r *Reader) heeded(ctx context.Context) bool {
+	consumer, err := r.js.Consumer(ctx, r.o.Stream, r.o.Durable)
+	return err != nil || consumer.CachedInfo().AckFloor.Stream >= r.done.Load()
 }
 
 // Forget removes the durable consumer, once Read has returned: what was read is
