@@ -207,6 +207,9 @@ func (a *archive) freshness(t *testing.T, nc *nats.Conn, rooms []int, enough fun
 		t.Fatal(err)
 	}
 	defer func() { _ = arrived.Unsubscribe() }()
+	if err := nc.FlushTimeout(natstest.Patience); err != nil { // the server hears who listens before the first row is made
+		t.Fatal(err)
+	}
 	for !enough(len(took)) {
 		began, room := time.Now(), rooms[len(took)%len(rooms)]
 		a.portal.Create(nil, room, "Plan.docx")
