@@ -482,3 +482,23 @@ func TestTheNarrowestSubjectThatCoversAll(t *testing.T) {
 		}
 	}
 }
+
+// The server says that it has acknowledgements before it heeds them.
+func TestWhatIsDoneWithWhenAReaderEndsCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newReaderRig(t)
+	is := r.read(r.conn(), r.options("siem"))
+	for round := range 20 {
+		first := 1 + 500*round
+		r.store(first, first+499)
+		is.reader.Done(is.next(first, 500)...)
+		r.flush(is)
+		consumer, err := r.js.Consumer(t.Context(), "DOCSPACE", "siem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := consumer.CachedInfo(); at.NumAckPending != 0 || at.AckFloor.Stream != uint64(first+499) {
+			t.Fatalf("%d messages are not acknowledged, after %d", at.NumAckPending, at.AckFloor.Stream)
+		}
+	}
+}
