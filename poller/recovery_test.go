@@ -90,10 +90,7 @@ func TestWhatAHintToldOfWaitsForNoIntervalWhenThePortalWasAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
-		rooms := []int{c.room}
-		for range 5 {
-			rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
-		}
+		rooms := c.withRooms(5)
 		r := c.join(t, &Discovery{}, hourly)
 		time.Sleep(25 * time.Hour)
 		for _, c.room = range rooms {
@@ -118,10 +115,7 @@ func TestReplicasPollSoonAfterThePortalWasAwayWhateverTheIntervals(t *testing.T)
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
-		rooms := []int{c.room}
-		for range 5 {
-			rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
-		}
+		rooms := c.withRooms(5)
 		opts := hourly
 		opts.Replicas = others{2, true}
 		first, second := c.join(t, &Discovery{}, opts), c.join(t, &Discovery{}, opts)

@@ -31,6 +31,15 @@ func newCrew(t *testing.T) *crew {
 	return &crew{rig: newRig(t, Options{}), memory: queuetest.NewMemory(10 * time.Second)}
 }
 
+// withRooms makes so many more rooms, and returns all.
+func (c *crew) withRooms(more int) []int {
+	rooms := []int{c.room}
+	for range more {
+		rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
+	}
+	return rooms
+}
+
 // others stands for the replicas beside one.
 type others struct {
 	count int
@@ -99,10 +108,7 @@ func TestReplicasPublishEveryRowOnceAndPollNoMoreThanOneWould(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t)
-		rooms := []int{c.room}
-		for range 40 {
-			rooms = append(rooms, c.portal.CreateRoom(nil, "Another room"))
-		}
+		rooms := c.withRooms(40)
 		replicas := c.three(t)
 		time.Sleep(10 * time.Minute)
 		before := c.portal.RequestsTo(docspacetest.RouteHistory)
